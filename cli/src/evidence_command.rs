@@ -1,0 +1,102 @@
+//! `cordon evidence …`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use evidence::{Report, Root, Standing, Verifier};
+use ids::Timestamp;
+
+use crate::archive;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Evidence {
+    /// Verify a folder of evidence: every signature, sequence, link and version.
+    Verify(Verify),
+}
+
+/// Verify a folder of evidence: every signature, sequence, link and version.
+///
+/// PATH is an archive (it has a `versions.json`) or the folder of a local evidence store. Nothing is fetched and nothing is written.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Exit codes:
+  0  verified, or self-consistent if no --root was given
+  1  something does not hold, or there is nothing to verify
+  2  wrong arguments
+  3  everything holds, but some records carry no endorsement (degraded)
+
+Examples:
+  cordon evidence verify target/drill/evidence
+  cordon evidence verify --root quarantine=<fingerprint> archive/
+  openssl pkey -pubin -in evidence.pub -outform DER | sha256sum    # a key's fingerprint")]
+pub(crate) struct Verify {
+    /// The folder.
+    path: PathBuf,
+    /// Trust this KMS public key, by the SHA-256 of its DER form; with FUNCTION= only for that function. Repeatable.
+    #[arg(long, value_name = "[FUNCTION=]FINGERPRINT")]
+    root: Vec<Root>,
+    /// Answer in JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(command: &Evidence) -> anyhow::Result<ExitCode> {
+    match command {
+        Evidence::Verify(verify) => verify_folder(verify),
+    }
+}
+
+fn verify_folder(arguments: &Verify) -> anyhow::Result<ExitCode> {
+    let now = now()?;
+    let mut verifier = Verifier::new(arguments.root.clone());
+    let listed = archive::read(&arguments.path, &mut verifier, now)?;
+    let report = verifier.finish(now);
+    let text = if arguments.json { serde_json::to_string_pretty(&report)? + "\n" } else { for_people(&report, listed) };
+    // Not `print!`: `cordon … | head` must not end in a panic.
+    std::io::stdout().write_all(text.as_bytes()).context("could not write the answer")?;
+    Ok(ExitCode::from(match report.standing {
+        Standing::Verified | Standing::SelfConsistent => 0,
+        Standing::Failed | Standing::Empty => 1,
+        Standing::Degraded => 3,
+    }))
+}
+
+fn now() -> anyhow::Result<Timestamp> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("this machine's clock is before 1970")?;
+    Timestamp::from_millis(i64::try_from(since.as_millis())?).context("this machine's clock is past the year 9999")
+}
+
+fn for_people(report: &Report, listed: bool) -> String {
+    let mut lines: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
+    let count = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
+    let what = format!(
+        "{} of {}, {}",
+        count(report.records, "record"),
+        count(report.sessions, "session"),
+        count(report.incidents.len(), "incident")
+    );
+    for (key, functions) in &report.endorsers {
+        let functions: Vec<_> = functions.iter().map(ToString::to_string).collect();
+        lines.push(format!("endorsed by key {key} for {}", functions.join(", ")));
+    }
+    for code in &report.code {
+        lines.push(format!("written by code {code}, as it claims"));
+    }
+    if !listed && report.records > 0 {
+        lines.push("no versions.json here: second versions and delete markers were not looked for".to_owned());
+    }
+    lines.push(match report.standing {
+        Standing::Verified => format!("VERIFIED: {what}"),
+        Standing::SelfConsistent => format!(
+            "SELF-CONSISTENT: {what}. Whose key this is was not asked: compare the fingerprint above with one you trust, or give it as --root"
+        ),
+        Standing::Degraded => format!("DEGRADED: {what}. It holds together, but nobody vouches for the records named above"),
+        Standing::Failed => format!("FAILED: {what}. Do not rely on the objects named above"),
+        Standing::Empty => "NOTHING TO VERIFY: no record was found here. Is this the folder that holds `rec/`?".to_owned(),
+    });
+    lines.join("\n") + "\n"
+}

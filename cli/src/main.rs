@@ -1,0 +1,33 @@
+//! `cordon`: what a responder, an approver or an auditor types.
+
+mod archive;
+mod evidence_command;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Contain incidents on AWS, and prove what was done.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, propagate_version = true)]
+struct Cordon {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check what Cordon recorded.
+    #[command(subcommand)]
+    Evidence(evidence_command::Evidence),
+}
+
+fn main() -> ExitCode {
+    let done = match Cordon::parse().command {
+        Command::Evidence(command) => evidence_command::run(&command),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(1)
+    })
+}

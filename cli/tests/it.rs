@@ -1,0 +1,173 @@
+//! The program as a user runs it, on an archive that is checked in and on what an attacker would make of it.
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+fn v1() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/records/v1")
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// A copy of the archive, and its record files in order of their names.
+fn archive() -> (TempDir, Vec<PathBuf>) {
+    let folder = TempDir::new().unwrap();
+    copy(&v1().join("archive"), folder.path());
+    let mut records = Vec::new();
+    let mut folders = vec![folder.path().join("rec")];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { records.push(path) }
+        }
+    }
+    records.sort();
+    (folder, records)
+}
+
+fn cordon(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_cordon")).args(arguments).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap())
+}
+
+fn verify(folder: &TempDir) -> (Option<i32>, String) {
+    cordon(&["evidence", "verify", folder.path().to_str().unwrap()])
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+#[track_caller]
+fn fails_naming((code, text): (Option<i32>, String), what: &str) {
+    assert_eq!(code, Some(1), "{text}");
+    let named = text.lines().any(|line| line.starts_with("FAILED: ") && line.contains(what));
+    assert!(named, "no line names `{what}`:\n{text}");
+}
+
+#[test]
+fn an_archive_is_self_consistent_and_with_its_root_verified() {
+    let (folder, _) = archive();
+    let (code, text) = verify(&folder);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("SELF-CONSISTENT: 4 records of 1 session, 2 incidents"), "{text}");
+
+    let fingerprint = text.split("endorsed by key ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    let (code, text) = cordon(&["evidence", "verify", "--root", &fingerprint, folder.path().to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("VERIFIED: 4 records"), "{text}");
+
+    let (code, text) = cordon(&["evidence", "verify", "--json", "--root", &"0".repeat(64), folder.path().to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("\"standing\": \"failed\""), "{text}");
+}
+
+#[test]
+fn one_flipped_byte_is_named_wherever_it_is() {
+    let (folder, records) = archive();
+    for record in &records {
+        let good = fs::read(record).unwrap();
+        for place in [0, good.len() / 3, good.len() / 2, good.len() - 1] {
+            let mut bad = good.clone();
+            bad[place] ^= 1;
+            fs::write(record, bad).unwrap();
+            fails_naming(verify(&folder), &name(record));
+        }
+        fs::write(record, good).unwrap();
+    }
+    // The same without a list of versions to compare with.
+    fs::remove_file(folder.path().join("versions.json")).unwrap();
+    let mut bad = fs::read(&records[0]).unwrap();
+    bad[40] ^= 1;
+    fs::write(&records[0], bad).unwrap();
+    fails_naming(verify(&folder), &name(&records[0]));
+}
+
+#[test]
+fn a_dropped_intent_is_named_with_and_without_the_list() {
+    let (folder, records) = archive();
+    let intent = records.iter().find(|path| name(path).contains("intent")).unwrap();
+    fs::remove_file(intent).unwrap();
+    fails_naming(verify(&folder), &name(intent));
+    fs::remove_file(folder.path().join("versions.json")).unwrap();
+    fails_naming(verify(&folder), &name(intent));
+}
+
+#[test]
+fn a_second_version_is_named_listed_or_not() {
+    let (folder, records) = archive();
+    let second = records[0].with_file_name(format!("{}@v2", name(&records[0])));
+    fs::copy(&records[0], &second).unwrap();
+    fails_naming(verify(&folder), &name(&second));
+
+    let list = folder.path().join("versions.json");
+    let mut versions: serde_json::Value = serde_json::from_slice(&fs::read(&list).unwrap()).unwrap();
+    let objects = versions["objects"].as_array_mut().unwrap();
+    let mut copy = objects[0].clone();
+    copy["version_id"] = "v2".into();
+    copy["path"] = format!("{}@v2", copy["path"].as_str().unwrap()).into();
+    let key = copy["key"].as_str().unwrap().to_owned();
+    objects.push(copy);
+    fs::write(&list, serde_json::to_vec(&versions).unwrap()).unwrap();
+    fails_naming(verify(&folder), &format!("{key}: 2 versions"));
+}
+
+#[test]
+fn a_delete_marker_is_named() {
+    let (folder, _) = archive();
+    let list = folder.path().join("versions.json");
+    let mut versions: serde_json::Value = serde_json::from_slice(&fs::read(&list).unwrap()).unwrap();
+    let mut marker = versions["objects"][0].clone();
+    marker["delete_marker"] = true.into();
+    marker["version_id"] = "marker".into();
+    marker["path"] = serde_json::Value::Null;
+    let key = marker["key"].as_str().unwrap().to_owned();
+    versions["objects"].as_array_mut().unwrap().push(marker);
+    fs::write(&list, serde_json::to_vec(&versions).unwrap()).unwrap();
+    fails_naming(verify(&folder), &format!("{key}: hidden under delete marker"));
+}
+
+#[test]
+fn a_path_that_leaves_the_archive_is_not_followed() {
+    let (folder, _) = archive();
+    let list = folder.path().join("versions.json");
+    let mut versions: serde_json::Value = serde_json::from_slice(&fs::read(&list).unwrap()).unwrap();
+    versions["objects"][0]["path"] = "../../etc/passwd".into();
+    fs::write(&list, serde_json::to_vec(&versions).unwrap()).unwrap();
+    fails_naming(verify(&folder), "does not say which file");
+}
+
+#[test]
+fn nothing_is_not_success() {
+    let (code, text) = verify(&TempDir::new().unwrap());
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("NOTHING TO VERIFY"), "{text}");
+    let (code, text) = cordon(&["evidence", "verify", "no/such/folder"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("is not a folder. Give the folder that holds `rec/`"), "{text}");
+}
+
+#[test]
+fn a_wrong_argument_says_what_to_do() {
+    let (code, text) = cordon(&["evidence", "verify", "--root", "abc", "."]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("expected FINGERPRINT or FUNCTION=FINGERPRINT"), "{text}");
+    let (code, text) = cordon(&["evidence", "verify", "--help"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("Exit codes:") && text.contains("Examples:"), "{text}");
+}

@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+
+pub mod dsse;
+mod endorsement;
+mod record;
+mod secret;
+mod session;
+mod verify;
+
+pub use endorsement::{ENDORSEMENT_TYPE, Endorsement, EndorsementError, Endorser, PublicKey, PublicKeyError};
+pub use record::{
+    Anomaly, Control, Header, Kind, Link, ParseKeyError, Predicate, Record, RecordError, RecordId, RecordKey, SessionPart,
+    Statement, Subject, open,
+};
+pub use secret::Secret;
+pub use session::{Draft, Session, SignError, Signed};
+pub use verify::{Fault, FaultKind, Report, Root, RootError, Standing, Verifier, Version};

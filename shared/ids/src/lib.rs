@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+
+mod digest;
+mod names;
+mod time;
+
+pub use digest::{Hasher, ParseDigestError, Sha256};
+pub use names::{
+    AccountId, EniId, FindingId, FunctionName, IncidentId, InstanceId, ParseIdError, Region, RuleName, SessionId, SgId, SignalId,
+    SubnetId, VpcId,
+};
+pub use time::{ParseTimestampError, Timestamp};

@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+mod door;
+mod excerpt;
+mod finding_type;
+mod known;
+mod loose;
+mod refusal;
+mod severity;
+mod signal;
+mod wire;
+
+pub use door::{Door, MAX_EVENT_BYTES, parse};
+pub use excerpt::Excerpt;
+pub use finding_type::{FindingType, ParseFindingTypeError, Resource};
+pub use refusal::{Refusal, Refused};
+pub use severity::{Level, ParseSeverityError, Severity};
+pub use signal::{Domain, Finding, Host, ParseDomainError, Remote, Role, Signal, Source, Suspect, SuspectInterface};

@@ -1,0 +1,203 @@
+"""Build and deploy `template.yaml` on the local AWS with the commands a user types, and describe what is there then."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import platform
+import shutil
+import subprocess
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from common import REPO, WORK, Command, Trouble, run_logged
+from local_aws import LocalAws
+from venvs import venv
+
+STACK = "cordon"
+FOR_TESTS = {"Mode": "act", "Drill": "true", "TableDeletionProtection": "false"}
+# Only here, where tests act as the function's role; longer than any build that a test run may contain.
+SESSION_SECONDS = 12 * 60 * 60
+
+Tick = Callable[[Command, float], None]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A deployed stack, and the environment its function really has."""
+
+    name: str
+    outputs: dict[str, str]
+    function_environment: dict[str, str]
+
+
+def client(aws: LocalAws, service: str) -> Any:
+    """A client of the local AWS, as its root user."""
+    endpoint = aws.ec2_endpoint if service == "ec2" else aws.endpoint
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name=aws.region,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 2}, proxies={}),
+    )
+
+
+def architecture() -> str:
+    """This machine's, in Lambda's words."""
+    return "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+
+
+def tools_environment(base: Mapping[str, str]) -> dict[str, str]:
+    """`base` with sam and cargo-lambda first on the path, and the compile accelerator unless another one is set."""
+    environment = dict(base)
+    environment["PATH"] = f"{venv('tools') / 'bin'}{os.pathsep}{base.get('PATH', os.defpath)}"
+    environment["SAM_CLI_TELEMETRY"] = "0"
+    environment.setdefault("RUSTC_WRAPPER", str(REPO / ".ci" / "rustc-hint"))
+    return environment
+
+
+def no_tick(_command: Command, _seconds: float) -> None:
+    """Tell nobody how it goes."""
+
+
+def build(work: Path = WORK, tick: Tick = no_tick) -> Path:
+    """`sam build` for this machine's architecture. Cargo leaves alone what is unchanged. Answers the built template."""
+    environment = tools_environment(os.environ)
+    if shutil.which("cargo", path=environment["PATH"]) is None:
+        raise Trouble("cargo is not on the PATH: install Rust (the version in Cargo.toml's rust-version, or newer)")
+    built = work / "build"
+    overrides = ["--parameter-overrides", f"Architecture={architecture()}"]
+    run_logged("sam build", ["sam", "build", "--build-dir", built, *overrides], environment, work / "sam-build.log", tick=tick)
+    return built / "template.yaml"
+
+
+def cordon_binary() -> Path:
+    """The command-line tool: `CORDON_BIN`, else what the same `sam build` left (it builds the whole workspace)."""
+    if own := os.environ.get("CORDON_BIN"):
+        return Path(own)
+    found = [path for path in (_target() / "lambda" / "cordon" / "bootstrap", _target() / "release" / "cordon") if path.exists()]
+    if not found:
+        raise Trouble("the `cordon` command-line tool is not built: run `cargo build --workspace --release`, or set CORDON_BIN")
+    return max(found, key=lambda path: path.stat().st_mtime)
+
+
+def _target() -> Path:
+    metadata = subprocess.run(
+        ["cargo", "metadata", "--no-deps", "--format-version", "1"], cwd=REPO, capture_output=True, text=True, check=False
+    )
+    return Path(json.loads(metadata.stdout)["target_directory"]) if metadata.returncode == 0 else REPO / "target"
+
+
+def deploy(aws: LocalAws, built: Path, parameters: Mapping[str, str], work: Path = WORK, tick: Tick = no_tick) -> Stack:
+    """`sam deploy`, then the two things only a local stack needs: its function's way home, and the bucket's lock."""
+    overrides = [f"{name}={value}" for name, value in {"Architecture": architecture(), **parameters}.items()]
+    argv = ["sam", "deploy", "--template-file", built, "--stack-name", STACK, "--resolve-s3", "--capabilities", "CAPABILITY_IAM"]
+    argv += ["--no-confirm-changeset", "--parameter-overrides", *overrides]
+    run_logged("sam deploy", argv, tools_environment(aws.environment()), work / "sam-deploy.log", tick=tick)
+    described = client(aws, "cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+    _lock_bucket(aws, outputs["EvidenceBucket"], {item["ParameterKey"]: item["ParameterValue"] for item in described["Parameters"]})
+    return Stack(STACK, outputs, _point_home(aws, outputs["FunctionName"]))
+
+
+def _lock_bucket(aws: LocalAws, bucket: str, parameters: Mapping[str, str]) -> None:
+    """MiniStack's CloudFormation leaves a bucket's Object Lock out: put on what the template says, through the S3 API."""
+    template = client(aws, "cloudformation").get_template(StackName=STACK, TemplateStage="Processed")["TemplateBody"]
+    if parameters["EvidenceBucketName"]:
+        return
+    retention = template["Resources"]["EvidenceBucket"]["Properties"]["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
+    rule = {"DefaultRetention": {"Mode": retention["Mode"], "Days": int(parameters[retention["Days"]["Ref"]])}}
+    lock = {"ObjectLockEnabled": "Enabled", "Rule": rule}
+    client(aws, "s3").put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=lock)
+
+
+def _point_home(aws: LocalAws, function: str) -> dict[str, str]:
+    functions = client(aws, "lambda")
+    configured = functions.get_function_configuration(FunctionName=function)
+    variables = configured.get("Environment", {}).get("Variables", {}) | aws.function_environment()
+    functions.update_function_configuration(FunctionName=function, Environment={"Variables": variables})
+    functions.get_waiter("function_updated_v2").wait(FunctionName=function, WaiterConfig={"Delay": 1})
+    return variables
+
+
+def describe(aws: LocalAws, stack: Stack) -> dict[str, Any]:
+    """All that a test needs to know about the stack: what is deployed, under which role, and how to act as that role."""
+    role = stack.outputs["RoleName"]
+    return {
+        "endpoints": {"default": aws.endpoint, "ec2": aws.ec2_endpoint},
+        "region": aws.region,
+        "account": aws.account,
+        "stack": stack.name,
+        "outputs": stack.outputs,
+        "function_environment": stack.function_environment,
+        "role_policies": role_policies(aws, role),
+        "role_trust": client(aws, "iam").get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"],
+        "role_credentials": role_credentials(aws, role),
+        "signing_key_pem": public_key_pem(aws, stack.outputs["SigningKeyArn"]),
+        "other_function": _other_function(aws),
+    }
+
+
+def role_policies(aws: LocalAws, role: str) -> dict[str, Any]:
+    """The role's policy documents as deployed, intrinsics resolved."""
+    iam = client(aws, "iam")
+    names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    return {name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names}
+
+
+def role_credentials(aws: LocalAws, role: str) -> dict[str, str]:
+    """Credentials of the deployed role itself: its trust is widened for one call, and put back."""
+    iam = client(aws, "iam")
+    deployed = iam.get_role(RoleName=role)["Role"]
+    trust = deployed["AssumeRolePolicyDocument"]
+    root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{aws.account}:root"}, "Action": "sts:AssumeRole"}
+    widened = {**trust, "Statement": [*trust["Statement"], root]}
+    iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(widened))
+    iam.update_role(RoleName=role, MaxSessionDuration=SESSION_SECONDS)
+    try:
+        session = client(aws, "sts").assume_role(
+            RoleArn=deployed["Arn"], RoleSessionName="test", DurationSeconds=SESSION_SECONDS
+        )["Credentials"]
+    finally:
+        iam.update_role(RoleName=role, MaxSessionDuration=deployed.get("MaxSessionDuration", 3600))
+        iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(trust))
+    return {
+        "access_key_id": session["AccessKeyId"],
+        "secret_access_key": session["SecretAccessKey"],
+        "session_token": session["SessionToken"],
+    }
+
+
+def public_key_der(aws: LocalAws, key: str) -> bytes:
+    """The key's SubjectPublicKeyInfo."""
+    return client(aws, "kms").get_public_key(KeyId=key)["PublicKey"]
+
+
+def public_key_pem(aws: LocalAws, key: str) -> str:
+    """The same, as `openssl` reads it."""
+    lines = textwrap.wrap(base64.b64encode(public_key_der(aws, key)).decode(), 64)
+    return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""])
+
+
+def _other_function(aws: LocalAws) -> dict[str, str]:
+    """A neighbour whose key leaves the decision to IAM, so that what refuses quarantine is its own role."""
+    key = client(aws, "kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY", Description="another function's")
+    return {"signing_key_arn": key["KeyMetadata"]["Arn"], "evidence_prefix": "rec/revoke/"}
+
+
+def write_description(aws: LocalAws, stack: Stack, path: Path) -> None:
+    """`describe` as JSON, readable by its owner alone because it holds credentials (of the local AWS)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(describe(aws, stack), file, indent=2, default=str)
+        file.write("\n")

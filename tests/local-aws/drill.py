@@ -1,0 +1,274 @@
+"""`make drill`: a finding, a plan, a sealed machine and the proof, on the local AWS and by the commands a user types.
+
+Leaves target/drill/report.json, target/drill/evidence/ (every object with its versions) and target/drill/evidence.pub. Ends 0 only if
+the machine was contained, the drill itself saw so, and the evidence verified.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common import REPO, WORK, Command, Trouble, last_lines, run_logged, run_main, shown
+from local_aws import LocalAws, local_aws
+from story import Story
+from venvs import enter, venv
+
+if TYPE_CHECKING:
+    from deploy import Stack
+    from target import Target
+
+DRILL = REPO / "target" / "drill"
+EVIDENCE = DRILL / "evidence"
+PUBLIC_KEY = DRILL / "evidence.pub"
+REPORT = DRILL / "report.json"
+FUNCTION = "quarantine"
+ANSWER_SECONDS = 60.0
+POLL_SECONDS = 0.05
+
+
+def drill(arguments: list[str]) -> int:
+    if arguments:
+        raise Trouble("usage: drill.py (it takes no arguments)")
+    enter()
+    story = Story()
+    # What an earlier drill left must not pass for this one's result.
+    shutil.rmtree(DRILL, ignore_errors=True)
+    DRILL.mkdir(parents=True)
+    contained = _drill(story)
+    story.line(f"report: {shown(REPORT)}; evidence: {shown(EVIDENCE)}; its public key: {shown(PUBLIC_KEY)}")
+    return 0 if contained else 1
+
+
+def _drill(story: Story) -> bool:
+    from deploy import FOR_TESTS, build, client, deploy
+    from target import make_target
+
+    story.chapter("Setting up")
+    venv("tools")
+    story.line("building the function (sam build); the first time takes about ten minutes on two cores, later seconds")
+    built = build(tick=story.tick)
+    with local_aws() as aws:
+        story.line(f"the local AWS answers: MiniStack at {aws.endpoint}, moto (EC2) at {aws.ec2_endpoint}")
+        stack = deploy(aws, built, FOR_TESTS, tick=story.tick)
+        story.line(f"template.yaml is deployed as it is (sam deploy), in act mode: {stack.outputs['FunctionName']}")
+        ec2 = client(aws, "ec2")
+        target = make_target(ec2)
+        story.line(f"a machine to contain: {target.instance} with {len(target.ids())} interfaces in {target.vpc} (IPv4 and IPv6)")
+        _prepare(story, aws, stack, target)
+
+        told = _incident(story, aws, stack, target)
+        seen = _look(story, ec2, target)
+        verified = _prove(story, aws, stack)
+        report = _report(told, seen)
+        REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return _verdict(story, report, seen, verified)
+
+
+def _prepare(story: Story, aws: LocalAws, stack: Stack, target: Target) -> None:
+    """Make the VPC's sealed group ahead, as a platform team would."""
+    argv = [_cordon(), "prepare", "--function", stack.outputs["FunctionName"], "--vpc", target.vpc]
+    run_logged("cordon prepare", argv, aws.environment(), WORK / "prepare.log")
+    story.line(f"the sealed group of {target.vpc} is ready (cordon prepare)")
+
+
+def _cordon() -> Path:
+    from deploy import cordon_binary
+
+    return cordon_binary()
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the function recorded, and when we saw it happen."""
+
+    incident: str | None
+    outcome: dict[str, Any]
+    body: dict[str, Any]
+    milliseconds: dict[str, float]
+
+
+def _incident(story: Story, aws: LocalAws, stack: Stack, target: Target) -> Told:
+    from deploy import client
+    from target import finding_about
+
+    story.chapter("The incident")
+    detail = finding_about(target, aws)
+    entry = {"Source": "cordon.drill", "DetailType": "GuardDuty Finding", "Detail": json.dumps(detail), "Time": datetime.now(UTC)}
+    began = time.monotonic()
+    answer = client(aws, "events").put_events(Entries=[entry])
+    if answer["FailedEntryCount"]:
+        raise Trouble(f"the event bus refused the finding: {answer['Entries'][0].get('ErrorMessage')}")
+    story.line(f"finding: {detail['type']}, severity {detail['severity']}: {detail['title']}")
+
+    watch = _Watch(client(aws, "s3"), stack.outputs["EvidenceBucket"])
+    intent = _await(aws, stack, watch, "intent", began)
+    story.line(f"plan, recorded before the first change: {intent.key}")
+    for step in _steps(intent.body):
+        story.quote(step)
+    sealed = _sealed_after(client(aws, "ec2"), target, began)
+    outcome = _await(aws, stack, watch, "outcome", began)
+    state = str(outcome.body.get("outcome", {}).get("state", "unknown"))
+    (story.good if state == "Contained" else story.bad)(f"sealed, says the function: {state} ({outcome.key})")
+    milliseconds = {"finding_to_outcome_seen": _since(began)} | ({"finding_to_sealed": sealed} if sealed else {})
+    return Told(outcome.incident, outcome.body.get("outcome", {}), outcome.body, milliseconds)
+
+
+@dataclass(frozen=True)
+class Record:
+    key: str
+    incident: str | None
+    body: dict[str, Any]
+
+
+class _Watch:
+    """Looks into the evidence bucket for records of one kind."""
+
+    def __init__(self, s3: Any, bucket: str) -> None:
+        self._s3, self._bucket = s3, bucket
+
+    def find(self, kind: str) -> Record | None:
+        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=f"rec/{FUNCTION}/"):
+            for entry in page.get("Contents", []):
+                if entry["Key"].endswith(f"-{kind}.json"):
+                    return _record(entry["Key"], self._s3.get_object(Bucket=self._bucket, Key=entry["Key"])["Body"].read())
+        return None
+
+
+def _record(key: str, bundle: bytes) -> Record:
+    """Read a record without checking it: that is `cordon evidence verify`'s work."""
+    try:
+        statement = json.loads(base64.b64decode(json.loads(bundle)["dsseEnvelope"]["payload"]))
+        predicate = statement["predicate"]
+        return Record(key, predicate.get("incident"), predicate["body"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Trouble(f"{key} is not a record: {error!r}") from error
+
+
+def _await(aws: LocalAws, stack: Stack, watch: _Watch, kind: str, began: float) -> Record:
+    while time.monotonic() - began < ANSWER_SECONDS:
+        if record := watch.find(kind):
+            return record
+        time.sleep(POLL_SECONDS)
+    raise Trouble(f"no {kind} record within {ANSWER_SECONDS:.0f} s. The function's log ends:\n{_function_log(aws, stack)}")
+
+
+def _function_log(aws: LocalAws, stack: Stack) -> str:
+    from deploy import client
+
+    events = client(aws, "logs").filter_log_events(logGroupName=stack.outputs["LogGroup"])["events"]
+    path = DRILL / "function.log"
+    path.write_text("\n".join(event["message"].rstrip() for event in events) + "\n", encoding="utf-8")
+    return f"{last_lines(path)}\n    (all of it: {shown(path)})"
+
+
+def _sealed_after(ec2: Any, target: Target, began: float) -> float | None:
+    """Milliseconds until we saw every interface in one other group, to within a poll; nothing if it did not happen."""
+    from target import groups_of
+
+    while time.monotonic() - began < ANSWER_SECONDS:
+        now = {tuple(groups) for groups in groups_of(ec2, target.ids()).values()}
+        if len(now) == 1 and not now & {tuple(groups) for groups in _before(target).values()}:
+            return _since(began)
+        time.sleep(POLL_SECONDS)
+    return None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the drill read back itself, whatever the function says."""
+
+    interfaces: list[dict[str, Any]]
+    sealed: bool
+
+
+def _look(story: Story, ec2: Any, target: Target) -> Seen:
+    from target import groups_of, is_sealed
+
+    before, after = _before(target), groups_of(ec2, target.ids())
+    empty = {group: is_sealed(ec2, group) for group in {group for groups in after.values() for group in groups}}
+    interfaces = []
+    for interface in target.ids():
+        sealed = len(after[interface]) == 1 and all(empty[group] for group in after[interface])
+        tell = story.good if sealed else story.bad
+        tell(f"{interface}: {' '.join(before[interface])} → {' '.join(after[interface])} ({'sealed' if sealed else 'NOT SEALED'})")
+        state = "sealed" if sealed else "open"
+        interfaces.append({"id": interface, "before": before[interface], "after": after[interface], "state": state})
+    sealed = all(interface["state"] == "sealed" for interface in interfaces)
+    if sealed:
+        story.line("read back by the drill itself: the group has no rule, IPv4 or IPv6, in or out")
+    return Seen(interfaces, sealed)
+
+
+def _before(target: Target) -> dict[str, list[str]]:
+    return {face["NetworkInterfaceId"]: sorted(group["GroupId"] for group in face["Groups"]) for face in target.interfaces}
+
+
+def _prove(story: Story, aws: LocalAws, stack: Stack) -> bool:
+    from archive import archive
+    from deploy import client, public_key_der, public_key_pem
+
+    story.chapter("The proof")
+    count = archive(client(aws, "s3"), stack.outputs["EvidenceBucket"], EVIDENCE)
+    key = stack.outputs["SigningKeyArn"]
+    PUBLIC_KEY.write_text(public_key_pem(aws, key), encoding="utf-8")
+    story.line(f"downloaded {count} records with every version, and the function's public key")
+    root = f"{FUNCTION}={hashlib.sha256(public_key_der(aws, key)).hexdigest()}"
+    argv = [_cordon(), "evidence", "verify", EVIDENCE, "--root", root]
+    story.line(f"cordon evidence verify {shown(EVIDENCE)} --root {root}")
+    log = WORK / "verify.log"
+    command = Command(argv, aws.environment(), log=log)
+    try:
+        code = command.wait()
+    finally:
+        command.stop()
+    story.quote(log.read_text(encoding="utf-8", errors="replace"))
+    return code == 0
+
+
+def _report(told: Told, seen: Seen) -> dict[str, Any]:
+    """The function's own words from its signed record, beside what the drill saw."""
+    return {
+        "outcome": told.outcome.get("state"),
+        "incident": told.incident,
+        "interfaces": seen.interfaces,
+        "round_trips": told.body.get("round_trips", {}),
+        "milliseconds": told.body.get("timings", {}) | told.milliseconds,
+    }
+
+
+def _steps(body: dict[str, Any]) -> list[str]:
+    """The plan, a line for each action."""
+    steps = body.get("plan", {}).get("steps", [])
+    return [json.dumps(step.get("action", step), sort_keys=True) if isinstance(step, dict) else str(step) for step in steps]
+
+
+def _verdict(story: Story, report: dict[str, Any], seen: Seen, verified: bool) -> bool:
+    story.chapter("The verdict")
+    contained = report["outcome"] == "Contained"
+    if contained and seen.sealed and verified:
+        story.good(f"Contained in {report['milliseconds'].get('finding_to_sealed', 0):.0f} ms from the finding, and proved")
+        return True
+    for holds, text in (
+        (contained, f"the function says {report['outcome']}, not Contained"),
+        (seen.sealed, "the drill itself does not find every interface sealed"),
+        (verified, "the evidence does not verify"),
+    ):
+        if not holds:
+            story.bad(text)
+    return False
+
+
+def _since(began: float) -> float:
+    return round((time.monotonic() - began) * 1000, 1)
+
+
+if __name__ == "__main__":
+    run_main(drill)
