@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help check test fmt
+.PHONY: help check test drill fmt
 
 CORDON_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/cordon
 export CORDON_CACHE
@@ -23,11 +23,14 @@ fmt: ## Format everything
 check: $(CARGO_DENY) ## Format, lints, dependency rules, docs: what CI checks before the tests
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	$(CARGO_DENY) --locked check --hide-inclusion-graph bans licenses sources
+	$(CARGO_DENY) --log-level error --locked check --hide-inclusion-graph bans licenses sources
 	@# The advisory database is a git repository of its own: where it cannot be reached, say so and go on.
-	@if $(CARGO_DENY) --log-level off fetch db >/dev/null 2>&1; then $(CARGO_DENY) --locked check --hide-inclusion-graph advisories; \
+	@if $(CARGO_DENY) --log-level off fetch db >/dev/null 2>&1; then $(CARGO_DENY) --log-level error --locked check --hide-inclusion-graph advisories; \
 	else echo "note: advisories were not checked: their database cannot be reached from here"; fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+
+drill: ## The whole story on a local AWS: a finding, a sealed machine, a proof
+	@python3 tests/local-aws/drill.py
 
 test: target/guardduty-model.json ## Every test
 	cargo test --locked --workspace --doc --quiet

@@ -2,6 +2,8 @@
 
 mod archive;
 mod evidence_command;
+mod function;
+mod plan_command;
 
 use std::process::ExitCode;
 
@@ -20,11 +22,17 @@ enum Command {
     /// Check what Cordon recorded.
     #[command(subcommand)]
     Evidence(evidence_command::Evidence),
+    /// Show what would be done about a finding, without doing anything.
+    Plan(plan_command::Plan),
+    /// Make the sealed security groups of VPCs ahead, so that containment need not.
+    Prepare(function::Prepare),
 }
 
 fn main() -> ExitCode {
     let done = match Cordon::parse().command {
         Command::Evidence(command) => evidence_command::run(&command),
+        Command::Plan(command) => plan_command::run(&command),
+        Command::Prepare(command) => function::prepare(&command),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

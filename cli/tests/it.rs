@@ -171,3 +171,17 @@ fn a_wrong_argument_says_what_to_do() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("Exit codes:") && text.contains("Examples:"), "{text}");
 }
+
+#[test]
+fn a_plan_that_cannot_be_made_says_what_is_missing() {
+    let (code, text) = cordon(&["plan", "--event", "no-such-file.json"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("could not read `no-such-file.json`"), "{text}");
+    let event = v1().join("../../guardduty/drill.json");
+    let (code, text) = cordon(&["plan", "--event", event.to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.starts_with("Refused: "), "{text}");
+    let (code, text) = cordon(&["plan", "--live", "--event", event.to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("which function? Give --function NAME"), "{text}");
+}

@@ -49,6 +49,23 @@ fn pure_crates_stay_pure() {
     }
 }
 
+/// One crate depends on the largest SDK crate, and the whole workspace compiles it once: with one set of features.
+#[test]
+fn there_is_one_ec2_client() {
+    let metadata = metadata();
+    let resolve = metadata.resolve.as_ref().unwrap();
+    let units: Vec<_> = metadata.packages.iter().filter(|package| package.name.as_str() == "aws-sdk-ec2").collect();
+    assert_eq!(units.len(), 1);
+    let name = |id: &PackageId| metadata.packages.iter().find(|package| package.id == *id).unwrap().name.to_string();
+    let users = resolve.nodes.iter().filter(|node| node.dependencies.contains(&units[0].id)).map(|node| name(&node.id));
+    assert_eq!(users.collect::<Vec<_>>(), ["isolation"]);
+    // `sam build` passes no flags: this is what gives every function folder the same features.
+    assert_eq!(metadata.workspace_metadata["lambda"]["build"]["workspace"], true);
+    // Development dependencies must not add features to it, or tests and builds would each compile their own.
+    let manifest = std::fs::read_to_string(scenarios::repository().join("Cargo.toml")).unwrap();
+    assert_eq!(manifest.matches("aws-sdk-ec2 =").count(), 1);
+}
+
 /// Every crate says what it is, and inherits the lints and the version.
 #[test]
 fn every_crate_is_described_and_linted() {

@@ -17,7 +17,6 @@ HERE = Path(__file__).resolve().parent
 REPO = HERE.parents[1]
 WORK = REPO / "target" / "local-aws"
 LAST_LINES = 30
-GRACE_SECONDS = 5.0
 
 
 class Trouble(Exception):
@@ -67,7 +66,7 @@ def run_main(main: Callable[[list[str]], int]) -> None:
 
 
 class Command:
-    """A command in a process group of its own, which ends with us, whatever ends us (see lifeline.py)."""
+    """A command in a session of its own, which ends with us, whatever ends us (see lifeline.py)."""
 
     def __init__(self, argv: Sequence[str | Path], env: Mapping[str, str], cwd: Path = REPO, log: Path | None = None) -> None:
         output = log.open("wb") if log else None
@@ -79,47 +78,33 @@ class Command:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT if output else None,
-                process_group=0,
+                start_new_session=True,
             )
         finally:
             if output:
                 output.close()
-        self.group = self._process.pid
+        self.session = self._process.pid
 
     def ended(self) -> bool:
-        """Whether the command is over. It is not reaped, so its group id cannot be someone else's yet."""
-        if self._process.returncode is not None:
-            return True
-        return os.waitid(os.P_PID, self.group, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+        """Whether the command is over, and everything it started."""
+        return self._process.poll() is not None
 
     def wait(self, tick: Callable[[float], None] = lambda _seconds: None) -> int:
         """Its exit code. `tick` is told the seconds so far, a few times a second."""
         began = time.monotonic()
         while not self.ended():
             tick(time.monotonic() - began)
-            time.sleep(0.1)
+            time.sleep(0.05)
         return self.stop()
 
     def stop(self) -> int:
-        """End the whole group: ask, wait a little, then make sure."""
+        """End it and all it started, if that is still needed, and answer its exit code."""
         with undisturbed():
-            if self._process.returncode is None:
-                self._signal(signal.SIGTERM)
-                deadline = time.monotonic() + GRACE_SECONDS
-                while not self.ended() and time.monotonic() < deadline:
-                    time.sleep(0.02)
-                self._signal(signal.SIGKILL)
-                self._process.wait()
-                if self._process.stdin:
-                    self._process.stdin.close()
-        code = self._process.returncode
+            self._process.terminate()
+            code = self._process.wait()
+            if self._process.stdin:
+                self._process.stdin.close()
         return code if code >= 0 else 128 - code
-
-    def _signal(self, number: signal.Signals) -> None:
-        try:
-            os.killpg(self.group, number)
-        except ProcessLookupError:
-            pass
 
 
 def last_lines(log: Path, count: int = LAST_LINES) -> str:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,13 +49,14 @@ def drill(arguments: list[str]) -> int:
 
 
 def _drill(story: Story) -> bool:
-    from deploy import FOR_TESTS, build, client, deploy
+    from deploy import FOR_TESTS, build, client, cordon_binary, deploy
     from target import make_target
 
     story.chapter("Setting up")
     venv("tools")
     story.line("building the function (sam build); the first time takes about ten minutes on two cores, later seconds")
     built = build(tick=story.tick)
+    cordon = cordon_binary()
     with local_aws() as aws:
         story.line(f"the local AWS answers: MiniStack at {aws.endpoint}, moto (EC2) at {aws.ec2_endpoint}")
         stack = deploy(aws, built, FOR_TESTS, tick=story.tick)
@@ -62,27 +64,21 @@ def _drill(story: Story) -> bool:
         ec2 = client(aws, "ec2")
         target = make_target(ec2)
         story.line(f"a machine to contain: {target.instance} with {len(target.ids())} interfaces in {target.vpc} (IPv4 and IPv6)")
-        _prepare(story, aws, stack, target)
+        _prepare(story, aws, cordon, stack, target)
 
         told = _incident(story, aws, stack, target)
         seen = _look(story, ec2, target)
-        verified = _prove(story, aws, stack)
+        verified = _prove(story, aws, cordon, stack)
         report = _report(told, seen)
         REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return _verdict(story, report, seen, verified)
 
 
-def _prepare(story: Story, aws: LocalAws, stack: Stack, target: Target) -> None:
+def _prepare(story: Story, aws: LocalAws, cordon: Path, stack: Stack, target: Target) -> None:
     """Make the VPC's sealed group ahead, as a platform team would."""
-    argv = [_cordon(), "prepare", "--function", stack.outputs["FunctionName"], "--vpc", target.vpc]
+    argv = [cordon, "prepare", "--function", stack.outputs["FunctionName"], "--vpc", target.vpc]
     run_logged("cordon prepare", argv, aws.environment(), WORK / "prepare.log")
     story.line(f"the sealed group of {target.vpc} is ready (cordon prepare)")
-
-
-def _cordon() -> Path:
-    from deploy import cordon_binary
-
-    return cordon_binary()
 
 
 @dataclass(frozen=True)
@@ -101,6 +97,7 @@ def _incident(story: Story, aws: LocalAws, stack: Stack, target: Target) -> Told
 
     story.chapter("The incident")
     detail = finding_about(target, aws)
+    watch = _Watch(client(aws, "s3"), stack.outputs["EvidenceBucket"])
     entry = {"Source": "cordon.drill", "DetailType": "GuardDuty Finding", "Detail": json.dumps(detail), "Time": datetime.now(UTC)}
     began = time.monotonic()
     answer = client(aws, "events").put_events(Entries=[entry])
@@ -108,7 +105,6 @@ def _incident(story: Story, aws: LocalAws, stack: Stack, target: Target) -> Told
         raise Trouble(f"the event bus refused the finding: {answer['Entries'][0].get('ErrorMessage')}")
     story.line(f"finding: {detail['type']}, severity {detail['severity']}: {detail['title']}")
 
-    watch = _Watch(client(aws, "s3"), stack.outputs["EvidenceBucket"])
     intent = _await(aws, stack, watch, "intent", began)
     story.line(f"plan, recorded before the first change: {intent.key}")
     for step in _steps(intent.body):
@@ -129,17 +125,22 @@ class Record:
 
 
 class _Watch:
-    """Looks into the evidence bucket for records of one kind."""
+    """Looks into the evidence bucket for new records of one kind."""
 
     def __init__(self, s3: Any, bucket: str) -> None:
         self._s3, self._bucket = s3, bucket
+        self._before = set(self._keys())
 
     def find(self, kind: str) -> Record | None:
+        for key in self._keys():
+            if key.endswith(f"-{kind}.json") and key not in self._before:
+                return _record(key, self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read())
+        return None
+
+    def _keys(self) -> Iterator[str]:
         for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=f"rec/{FUNCTION}/"):
             for entry in page.get("Contents", []):
-                if entry["Key"].endswith(f"-{kind}.json"):
-                    return _record(entry["Key"], self._s3.get_object(Bucket=self._bucket, Key=entry["Key"])["Body"].read())
-        return None
+                yield entry["Key"]
 
 
 def _record(key: str, bundle: bytes) -> Record:
@@ -147,7 +148,7 @@ def _record(key: str, bundle: bytes) -> Record:
     try:
         statement = json.loads(base64.b64decode(json.loads(bundle)["dsseEnvelope"]["payload"]))
         predicate = statement["predicate"]
-        return Record(key, predicate.get("incident"), predicate["body"])
+        return Record(key, predicate["record"]["incident"], predicate["body"])
     except (ValueError, KeyError, TypeError) as error:
         raise Trouble(f"{key} is not a record: {error!r}") from error
 
@@ -211,7 +212,7 @@ def _before(target: Target) -> dict[str, list[str]]:
     return {face["NetworkInterfaceId"]: sorted(group["GroupId"] for group in face["Groups"]) for face in target.interfaces}
 
 
-def _prove(story: Story, aws: LocalAws, stack: Stack) -> bool:
+def _prove(story: Story, aws: LocalAws, cordon: Path, stack: Stack) -> bool:
     from archive import archive
     from deploy import client, public_key_der, public_key_pem
 
@@ -221,7 +222,7 @@ def _prove(story: Story, aws: LocalAws, stack: Stack) -> bool:
     PUBLIC_KEY.write_text(public_key_pem(aws, key), encoding="utf-8")
     story.line(f"downloaded {count} records with every version, and the function's public key")
     root = f"{FUNCTION}={hashlib.sha256(public_key_der(aws, key)).hexdigest()}"
-    argv = [_cordon(), "evidence", "verify", EVIDENCE, "--root", root]
+    argv = [cordon, "evidence", "verify", EVIDENCE, "--root", root]
     story.line(f"cordon evidence verify {shown(EVIDENCE)} --root {root}")
     log = WORK / "verify.log"
     command = Command(argv, aws.environment(), log=log)
@@ -246,7 +247,7 @@ def _report(told: Told, seen: Seen) -> dict[str, Any]:
 
 def _steps(body: dict[str, Any]) -> list[str]:
     """The plan, a line for each action."""
-    steps = body.get("plan", {}).get("steps", [])
+    steps = body.get("steps", [])
     return [json.dumps(step.get("action", step), sort_keys=True) if isinstance(step, dict) else str(step) for step in steps]
 
 

@@ -45,10 +45,10 @@ class Story:
             return
         self._ticked = whole
         if self._terminal:
-            sys.stdout.write(f"\r\x1b[K           … {whole} s{compiling(command.group)}")
+            sys.stdout.write(f"\r\x1b[K           … {whole} s{compiling(command.session)}")
             sys.stdout.flush()
         elif whole and whole % PLAIN_EVERY_SECONDS == 0:
-            self._print(f"           … {whole} s{compiling(command.group)}")
+            self._print(f"           … {whole} s{compiling(command.session)}")
 
     def _print(self, text: str) -> None:
         clear = "\r\x1b[K" if self._terminal else ""
@@ -58,12 +58,12 @@ class Story:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colours else text
 
 
-def compiling(group: int) -> str:
-    """What the compilers in this process group are at, from /proc (nothing where there is none): sam hides cargo's output."""
+def compiling(session: int) -> str:
+    """What the compilers of this session are at, from /proc (nothing where there is none): sam hides cargo's output."""
     names = set()
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if os.getpgid(int(entry.name)) != group:
+            if os.getsid(int(entry.name)) != session:
                 continue
             words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except (OSError, ValueError):

@@ -31,6 +31,12 @@ impl Timestamp {
         if (FIRST..=LAST).contains(&millis) { Ok(Self(millis)) } else { Err(ParseTimestampError) }
     }
 
+    /// The moment `millis` milliseconds after the epoch, or the nearest one there is: for clocks, which cannot be refused.
+    #[must_use]
+    pub fn saturating(millis: i64) -> Self {
+        Self(millis.clamp(FIRST, LAST))
+    }
+
     /// Milliseconds since the epoch.
     #[must_use]
     pub fn millis(self) -> i64 {

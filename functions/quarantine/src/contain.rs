@@ -1,0 +1,440 @@
+//! The containment of one instance.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use calls::Mark;
+use evidence::{Kind, RecordKey};
+use evidence_store::{Found, Kept, Recorded, Worm};
+use hold::{Claim, Claimed, Conclusion, Row};
+use ids::{AccountId, EniId, Region, SgId, Timestamp, VpcId};
+use plan::{Case, EndState, Group, Instance, InterfaceState, Isolate, Observed, Outcome, Pins, Plan, Trouble, judge, lint};
+use playbook::{Decision, Verdict};
+use responder::{Attention, Invocation, Transient};
+use signal::Signal;
+
+use crate::answer::{Answer, Said};
+use crate::environment::Environment;
+use crate::record::{Cause, OutcomeBody, RoundTrips, Timings, left_behind};
+use crate::{decide, decline, verdict};
+
+/// So many times an interface that turned up meanwhile gets an intent of its own.
+const PASSES: u32 = 3;
+
+/// What the first round trip brings.
+struct Seen {
+    instance: Result<Option<Instance>, Trouble>,
+    groups: Result<Vec<Group>, Trouble>,
+    pins: Pins,
+    vpcs: BTreeSet<VpcId>,
+}
+
+async fn observe<S: Worm>(signal: &Signal, environment: &Environment<S>) -> Seen {
+    let vpcs = signal.vpcs();
+    let (instance, groups, pins) = tokio::join!(
+        environment.ec2.instance(&signal.instance.id),
+        environment.ec2.sealed_groups(&vpcs),
+        environment.holds.pins(&signal.account, &signal.region, &vpcs),
+    );
+    // Without pins the choice among our own groups is the same for everyone; only a squatter's chance is better.
+    Seen { instance, groups, pins: pins.unwrap_or_default(), vpcs }
+}
+
+impl Seen {
+    /// The instance with every group that may matter; the finding's VPCs were only a hint.
+    async fn complete<S: Worm>(
+        self,
+        instance: Instance,
+        signal: &Signal,
+        environment: &Environment<S>,
+    ) -> Result<Observed, Trouble> {
+        let (mut groups, mut pins) = (self.groups?, self.pins);
+        let own: BTreeSet<VpcId> = instance.interfaces.iter().map(|interface| interface.vpc.clone()).collect();
+        let unseen: BTreeSet<VpcId> = own.difference(&self.vpcs).cloned().collect();
+        if !unseen.is_empty() {
+            let (more, more_pins) = tokio::join!(
+                environment.ec2.sealed_groups(&unseen),
+                environment.holds.pins(&signal.account, &signal.region, &unseen)
+            );
+            groups.extend(more?);
+            pins.extend(more_pins.unwrap_or_default());
+        }
+        Ok(Observed { instance, groups, pins })
+    }
+}
+
+/// Whether the function can reach the account and Region of the signal at all.
+fn is_home(signal: &Signal, invocation: &Invocation) -> bool {
+    invocation
+        .home
+        .as_ref()
+        .is_none_or(|(account, region): &(AccountId, Region)| *account == signal.account && *region == signal.region)
+}
+
+fn elsewhere(signal: &Signal) -> (Said, Attention, String) {
+    let reason = format!("the instance is in {} {}, where this function has no role", signal.account, signal.region);
+    (Said::NeedsHuman, Attention::Page, reason)
+}
+
+/// What would be done about a signal. Nothing is changed, claimed or recorded.
+pub(crate) async fn preview<S: Worm>(
+    signal: &Signal,
+    invocation: &Invocation,
+    environment: &Environment<S>,
+) -> Result<Answer, Transient> {
+    let mut answer = Answer::new(Said::Planned, Attention::None, "nothing was changed");
+    answer.incident = Some(signal.incident.clone());
+    answer.signal = Some(signal.id.clone());
+    if !is_home(signal, invocation) {
+        answer.reason = elsewhere(signal).2;
+        return Ok(answer);
+    }
+    let seen = observe(signal, environment).await;
+    let Some(instance) = seen.instance.clone().map_err(Transient::of)?.filter(|instance| !instance.is_gone()) else {
+        answer.reason = format!("{} is gone: there would be nothing to contain", signal.instance.id);
+        return Ok(answer);
+    };
+    let observed = seen.complete(instance, signal, environment).await.map_err(Transient::of)?;
+    let decision = decide(environment, signal, observed.instance.tags.keys().map(String::as_str));
+    answer.rule = Some(decision.rule.clone());
+    answer.reason = decision.to_string();
+    let cause = Cause::of_signal(environment, calls::now(), signal);
+    answer.plan = Some(plan::isolate(case(environment, signal, &decision, &cause, 1), &observed, &BTreeMap::new()).to_string());
+    Ok(answer)
+}
+
+fn case<S>(environment: &Environment<S>, signal: &Signal, decision: &Decision, cause: &Cause, attempt: u32) -> Case {
+    Case {
+        incident: signal.incident.clone(),
+        signal: signal.id.clone(),
+        account: signal.account.clone(),
+        rule: decision.rule.clone(),
+        playbook: environment.playbook.digest(),
+        intent: cause.key.sibling(attempt, Kind::Intent).to_string(),
+        now: calls::now(),
+    }
+}
+
+/// One containment under way.
+struct Work<'a, S> {
+    environment: &'a Environment<S>,
+    signal: Signal,
+    cause: Cause,
+    claim: Claim,
+    row: Option<Row>,
+    mark: Mark,
+    received: Timestamp,
+    observed: Timestamp,
+}
+
+/// Contains the instance of a signal, if the playbook says so.
+pub(crate) async fn contain<S: Worm>(
+    signal: Signal,
+    invocation: &Invocation,
+    environment: &Environment<S>,
+) -> Result<Answer, Transient> {
+    let (received, mark) = (calls::now(), environment.calls.mark());
+    let cause = Cause::of_signal(environment, received, &signal);
+    let decision = decide(environment, &signal, std::iter::empty());
+    if decision.verdict != Verdict::Do {
+        environment.vouch().await;
+        let said = verdict(&decision);
+        return decline(environment, &cause, &signal, decision, said).await;
+    }
+    if !is_home(&signal, invocation) {
+        environment.vouch().await;
+        let said = elsewhere(&signal);
+        return decline(environment, &cause, &signal, decision, said).await;
+    }
+
+    let claim = Claim {
+        target: signal.target(),
+        owner: invocation.id.clone(),
+        incident: signal.incident.clone(),
+        finding: format!("{}/{}", signal.source.as_str(), signal.finding.id),
+        updated_at: signal.finding.updated_at,
+        now: received,
+        intent: cause.key.to_string(),
+    };
+    let (seen, claimed, ()) = tokio::join!(observe(&signal, environment), environment.holds.claim(&claim), environment.vouch());
+    let row = match claimed {
+        Ok(Claimed::Ours(row)) => Some(row),
+        Ok(Claimed::Busy { until }) => return Err(Transient(format!("another invocation works on it until {until}"))),
+        Ok(Claimed::Done { outcome }) => {
+            let mut answer = Answer::new(Said::AlreadyDone, Attention::None, "this signal has its outcome");
+            (answer.incident, answer.signal) = (Some(signal.incident), Some(signal.id));
+            answer.records.push(outcome);
+            return Ok(answer);
+        }
+        Err(error) => {
+            eprintln!("going on without a hold: {error}");
+            None
+        }
+    };
+    // The minute in a record's key is that of the first claim: a retry computes the same key.
+    let first = row.as_ref().and_then(|row| row.first_claimed(&claim.finding, claim.updated_at)).unwrap_or(received);
+    let cause = Cause::of_signal(environment, first, &signal);
+    let observed = calls::now();
+    let work = Work { environment, signal, cause, claim, row, mark, received, observed };
+    let answer = work.decide_and_act(seen, decision).await;
+    if answer.is_err() {
+        work.let_go().await;
+    }
+    answer
+}
+
+impl<S: Worm> Work<'_, S> {
+    async fn decide_and_act(&self, seen: Seen, decision: Decision) -> Result<Answer, Transient> {
+        let instance = match seen.instance.clone() {
+            Ok(Some(instance)) if !instance.is_gone() => instance,
+            Ok(_) => {
+                let reason = format!("{} is gone: there is nothing to contain", self.signal.instance.id);
+                return self.decline(decision, (Said::NothingToContain, Attention::Notify, reason)).await;
+            }
+            Err(trouble) => return self.unobserved(decision, trouble).await,
+        };
+        let observed = match seen.complete(instance, &self.signal, self.environment).await {
+            Ok(observed) => observed,
+            Err(trouble) => return self.unobserved(decision, trouble).await,
+        };
+        let decision = decide(self.environment, &self.signal, observed.instance.tags.keys().map(String::as_str));
+        if decision.verdict != Verdict::Do {
+            let said = verdict(&decision);
+            return self.decline(decision, said).await;
+        }
+        self.act(observed, decision).await
+    }
+
+    async fn unobserved(&self, decision: Decision, trouble: Trouble) -> Result<Answer, Transient> {
+        if trouble.kind.passes() {
+            return Err(Transient(format!("could not observe {}: {trouble}", self.signal.instance.id)));
+        }
+        let reason = format!("could not observe {}: {trouble}", self.signal.instance.id);
+        self.decline(decision, (Said::NeedsHuman, Attention::Page, reason)).await
+    }
+
+    async fn decline(&self, decision: Decision, said: (Said, Attention, String)) -> Result<Answer, Transient> {
+        let answer = decline(self.environment, &self.cause, &self.signal, decision, said).await?;
+        let outcome = answer.records.first().cloned().unwrap_or_default();
+        self.conclude(&Conclusion { outcome, originals: BTreeMap::new(), holds: false }).await;
+        Ok(answer)
+    }
+
+    /// Plan, record, apply, read back, record; again for interfaces that turned up meanwhile.
+    async fn act(&self, mut observed: Observed, decision: Decision) -> Result<Answer, Transient> {
+        let mut originals = self.originals(&observed).await;
+        let mut records = Vec::new();
+        let mut pass = 0;
+        loop {
+            pass += 1;
+            let case = case(self.environment, &self.signal, &decision, &self.cause, pass);
+            let plan = plan::isolate(case, &observed, &originals);
+            if let Some(fault) = lint(&plan, &observed).first() {
+                let reason = format!("the plan does not stand its check: {fault}");
+                return self.decline(decision, (Said::NeedsHuman, Attention::Page, reason)).await;
+            }
+            let (recorded, outcome, said) = self.pass(plan, &decision, pass).await?;
+            records.extend([recorded.link().key.to_string(), said]);
+            for before in recorded.value().before.iter().filter(|before| !before.groups.is_empty()) {
+                originals.entry(before.id.clone()).or_insert_with(|| before.groups.clone());
+            }
+            let unplanned = outcome.interfaces.iter().any(|end| !end.planned && end.state == InterfaceState::Open);
+            if unplanned && pass < PASSES {
+                let seen = observe(&self.signal, self.environment).await;
+                if let Ok(Some(instance)) = seen.instance.clone() {
+                    observed = seen.complete(instance, &self.signal, self.environment).await.map_err(Transient::of)?;
+                    continue;
+                }
+            }
+            return self.conclude_with(&recorded, outcome, decision, originals, records).await;
+        }
+    }
+
+    /// One pass; gives back what ran, what became of it, and the key of the outcome's record.
+    async fn pass(
+        &self,
+        plan: Plan<Isolate>,
+        decision: &Decision,
+        pass: u32,
+    ) -> Result<(Recorded<Plan<Isolate>>, Outcome, String), Transient> {
+        let Environment { ec2, holds, recorder, settings, playbook, .. } = self.environment;
+        let cause = self.cause.clone().decided(decision);
+        let deadline = tokio::time::sleep(settings.evidence_deadline);
+        let draft = cause.draft(Kind::Intent, pass, playbook.digest(), plan);
+        let (recorded, late) = recorder.lock().await.intent_or_degraded(draft, deadline).await.map_err(Transient::of)?;
+        let intended = calls::now();
+
+        let park = async {
+            let signed = late.as_ref()?.signed();
+            let parked = holds.park(&self.claim.target, &signed.key.to_string(), &signed.bytes).await;
+            Some(match parked {
+                Ok(()) => "in the hold's row",
+                // The log is the last place: the whole signed record, to be filed from there.
+                Err(_) if log(&signed.bytes) => "in the log",
+                Err(_) => "nowhere",
+            })
+        };
+        let (done, parked) = tokio::join!(ec2.apply(&recorded), park);
+        let sealed = calls::now();
+
+        let vpcs = recorded.value().before.iter().map(|interface| interface.vpc.clone()).collect();
+        let after = ec2.after(&self.signal.instance.id, &vpcs).await.ok();
+        let mut outcome = judge(recorded.value(), done, after.as_ref());
+        let read_back = calls::now();
+
+        let mut recorder = recorder.lock().await;
+        let evidence = match late {
+            None if recorded.found() == Found::Earlier => "durable, by an earlier run".to_owned(),
+            None => "durable".to_owned(),
+            Some(late) => {
+                let key = late.signed().key.to_string();
+                let kept = recorder.settle(late).await;
+                let place = parked.unwrap_or("nowhere");
+                if kept == Kept::Durable {
+                    let _filed = holds.unpark(&self.claim.target, &key).await;
+                    format!("degraded: late, kept {place} meanwhile, filed since")
+                } else {
+                    if place == "nowhere" {
+                        outcome.state = EndState::Unverifiable;
+                    }
+                    format!("degraded: not durable, kept {place}")
+                }
+            }
+        };
+        let body = OutcomeBody {
+            outcome: outcome.clone(),
+            signal: self.signal.clone(),
+            decision: decision.clone(),
+            timings: Timings {
+                received: self.received,
+                received_to_observed: self.observed.millis_since(self.received),
+                received_to_intent: intended.millis_since(self.received),
+                received_to_sealed: sealed.millis_since(self.received),
+                received_to_read_back: read_back.millis_since(self.received),
+            },
+            round_trips: RoundTrips::count(&self.environment.calls, self.mark),
+            calls: self.environment.calls.since(self.mark),
+            evidence,
+            hold: if self.row.is_some() { "claimed" } else { "not available" }.to_owned(),
+        };
+        let draft = cause.outcome(recorded.link(), playbook.digest(), body);
+        let said = recorder.outcome(draft).await.map_err(Transient::of)?;
+        Ok((recorded, outcome, said.link().key.to_string()))
+    }
+
+    async fn conclude_with(
+        &self,
+        recorded: &Recorded<Plan<Isolate>>,
+        outcome: Outcome,
+        decision: Decision,
+        originals: BTreeMap<EniId, Vec<SgId>>,
+        records: Vec<String>,
+    ) -> Result<Answer, Transient> {
+        if outcome.worth_another_try() || recorded.kept() == Kept::Late {
+            self.file_parked().await;
+        }
+        if outcome.worth_another_try() {
+            return Err(Transient(format!("{}: {}", outcome.state, open(&outcome))));
+        }
+        let holds = outcome.interfaces.iter().any(|end| end.state == InterfaceState::Sealed);
+        let last = records.last().cloned().unwrap_or_default();
+        let conclusion = Conclusion { outcome: last, originals, holds };
+        tokio::join!(self.conclude(&conclusion), self.pin(&outcome, recorded), self.file_parked());
+
+        let contained = outcome.state == EndState::Contained;
+        let said = if contained { Said::Contained } else { Said::NeedsHuman };
+        let reason = if contained {
+            format!("{} is sealed; connections that were open before may go on until they are idle", self.signal.instance.id)
+        } else {
+            format!("{}: {}", outcome.state, open(&outcome))
+        };
+        let mut answer = Answer::new(said, if contained { Attention::Notify } else { Attention::Page }, reason);
+        answer.incident = Some(self.signal.incident.clone());
+        answer.signal = Some(self.signal.id.clone());
+        answer.rule = Some(decision.rule);
+        answer.state = Some(outcome.state);
+        answer.interfaces = outcome.interfaces;
+        answer.records = records;
+        Ok(answer)
+    }
+
+    /// What the interfaces had before anyone sealed them: from the row, and from intents whose claims came to no conclusion.
+    async fn originals(&self, observed: &Observed) -> BTreeMap<EniId, Vec<SgId>> {
+        let Some(row) = &self.row else { return BTreeMap::new() };
+        let mut originals = row.originals.clone();
+        let ours: BTreeSet<&SgId> = observed.groups.iter().filter(|group| group.tagged).map(|group| &group.id).collect();
+        let unknown = |originals: &BTreeMap<EniId, Vec<SgId>>| {
+            let interfaces = observed.instance.interfaces.iter();
+            interfaces.filter(|i| i.groups.iter().any(|group| ours.contains(group))).any(|i| !originals.contains_key(&i.id))
+        };
+        for key in left_behind(row) {
+            if !unknown(&originals) {
+                break;
+            }
+            let Some(plan) = self.environment.recorder.lock().await.earlier::<Plan<Isolate>>(&key).await else { continue };
+            for before in plan.before.into_iter().filter(|before| !before.groups.is_empty()) {
+                originals.entry(before.id).or_insert(before.groups);
+            }
+        }
+        originals
+    }
+
+    /// Files what an earlier run could only park.
+    async fn file_parked(&self) {
+        for (key, bytes) in self.row.iter().flat_map(|row| &row.parked) {
+            let Ok(record) = key.parse::<RecordKey>() else { continue };
+            if self.environment.recorder.lock().await.file(&record, bytes).await {
+                let _filed_again_next_time = self.environment.holds.unpark(&self.claim.target, key).await;
+            }
+        }
+    }
+
+    /// Pins the group that each VPC's interfaces are in now.
+    async fn pin(&self, outcome: &Outcome, recorded: &Recorded<Plan<Isolate>>) {
+        let mut used = BTreeMap::new();
+        for end in outcome.interfaces.iter().filter(|end| end.state == InterfaceState::Sealed) {
+            let vpc = recorded.value().before.iter().find(|before| before.id == end.id).map(|before| before.vpc.clone());
+            used.extend(vpc.zip(end.after.first().cloned()));
+        }
+        for (vpc, group) in used {
+            let _the_next_plan_chooses_alike =
+                self.environment.holds.pin(&self.signal.account, &self.signal.region, &vpc, &group, None).await;
+        }
+    }
+
+    async fn conclude(&self, conclusion: &Conclusion) {
+        if self.row.is_some()
+            && let Err(error) = self.environment.holds.conclude(&self.claim, conclusion).await
+        {
+            eprintln!("the hold is not concluded, a redelivery will look again: {error}");
+        }
+    }
+
+    async fn let_go(&self) {
+        if self.row.is_some()
+            && let Err(error) = self.environment.holds.let_go(&self.claim).await
+        {
+            eprintln!("the lease runs out by itself: {error}");
+        }
+    }
+}
+
+fn open(outcome: &Outcome) -> String {
+    let mut said = Vec::new();
+    for end in outcome.interfaces.iter().filter(|end| end.state != InterfaceState::Sealed) {
+        let why = end.trouble.as_ref().map_or_else(String::new, |trouble| format!(", {trouble}"));
+        said.push(format!("{} is {}{why}", end.id, format!("{:?}", end.state).to_lowercase()));
+    }
+    said.extend(outcome.left_open.iter().cloned());
+    said.join("; ")
+}
+
+/// Writes a signed record to the log, whole. False if even that fails.
+fn log(bytes: &[u8]) -> bool {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    out.write_all(b"CORDON-PARKED ")
+        .and_then(|()| out.write_all(bytes))
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush())
+        .is_ok()
+}

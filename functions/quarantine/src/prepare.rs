@@ -1,0 +1,86 @@
+//! Sealed groups, made ahead of any incident.
+
+use std::collections::BTreeSet;
+
+use evidence::{Kind, Subject};
+use evidence_store::Worm;
+use ids::{IncidentId, Sha256, SignalId, VpcId};
+use plan::Case;
+use responder::{Attention, Invocation, Transient};
+
+use crate::answer::{Answer, Said};
+use crate::environment::Environment;
+use crate::record::{Cause, PreparedBody};
+
+/// Makes and empties the sealed groups of `vpcs`, or of all, by the same story as a containment.
+pub(crate) async fn prepare<S: Worm>(
+    vpcs: BTreeSet<VpcId>,
+    invocation: &Invocation,
+    environment: &Environment<S>,
+) -> Result<Answer, Transient> {
+    let Some((account, region)) = invocation.home.clone() else {
+        return Ok(Answer::new(
+            Said::Refused,
+            Attention::None,
+            "Lambda did not say in which account and Region this function runs",
+        ));
+    };
+    let vpcs = if vpcs.is_empty() { environment.ec2.vpcs().await.map_err(Transient::of)? } else { vpcs };
+    let (groups, pins, ()) =
+        tokio::join!(environment.ec2.sealed_groups(&vpcs), environment.holds.pins(&account, &region, &vpcs), environment.vouch());
+    let (groups, pins) = (groups.map_err(Transient::of)?, pins.unwrap_or_default());
+
+    // A preparation is asked for by hand: each request is a cause of its own.
+    let request = Sha256::of(invocation.id.as_bytes());
+    let (incident, signal) =
+        (IncidentId::derive(&format!("ec2:region:{account}:{region}"), "prepare"), SignalId::of_bytes(&request));
+    let mut cause =
+        Cause::new(environment, calls::now(), Some(incident.clone()), signal.clone(), vec![Subject::new("request", request)]);
+    let rule = "prepared-by-hand".parse().map_err(Transient::of)?;
+    cause.rule = Some(rule);
+    let case = Case {
+        incident,
+        signal,
+        account: account.clone(),
+        rule: "prepared-by-hand".parse().map_err(Transient::of)?,
+        playbook: environment.playbook.digest(),
+        intent: cause.key.to_string(),
+        now: calls::now(),
+    };
+    let plan = plan::prepare(case, &vpcs, &groups, &pins);
+    let text = plan.to_string();
+    let mut answer = Answer::new(Said::Prepared, Attention::None, format!("{} VPCs have a sealed group without rules", vpcs.len()));
+    answer.plan = Some(text);
+    let (groups, steps) = if plan.steps.is_empty() {
+        (groups, Vec::new())
+    } else {
+        let mut recorder = environment.recorder.lock().await;
+        let draft = cause.draft(Kind::Intent, 1, environment.playbook.digest(), plan);
+        let recorded = recorder.intent(draft).await.map_err(Transient::of)?;
+        let steps = environment.ec2.apply(&recorded).await;
+        let groups = environment.ec2.sealed_groups(&vpcs).await.map_err(Transient::of)?;
+        let (ready, not_ready) =
+            vpcs.iter().cloned().partition(|vpc| groups.iter().any(|g| g.vpc == *vpc && g.tagged && g.rules == 0));
+        let body = PreparedBody { ready, not_ready, groups: groups.clone(), steps: steps.clone() };
+        let said =
+            recorder.outcome(cause.outcome(recorded.link(), environment.playbook.digest(), body)).await.map_err(Transient::of)?;
+        answer.records = vec![recorded.link().key.to_string(), said.link().key.to_string()];
+        (groups, steps)
+    };
+    let mut missing = Vec::new();
+    for vpc in &vpcs {
+        let ours = groups.iter().filter(|group| group.vpc == *vpc && group.tagged && group.owner == account && group.rules == 0);
+        match ours.min_by_key(|group| (Some(&group.id) != pins.get(vpc), &group.id)) {
+            Some(group) => environment.holds.pin(&account, &region, vpc, &group.id, pins.get(vpc)).await.map_err(Transient::of)?,
+            None => missing.push(vpc.to_string()),
+        }
+    }
+    if !missing.is_empty() {
+        let trouble =
+            steps.iter().find_map(|done| if let plan::Did::Failed(trouble) = &done.did { Some(trouble.to_string()) } else { None });
+        answer.outcome = Said::NeedsHuman;
+        answer.reason =
+            format!("no sealed group in {}: {}", missing.join(", "), trouble.unwrap_or_else(|| "no step failed".to_owned()));
+    }
+    Ok(answer)
+}

@@ -1,0 +1,180 @@
+//! What goes into evidence.
+
+use calls::{Call, CallLog, Mark, depth};
+use evidence::{Draft, Kind, Link, RecordId, RecordKey, Subject};
+use hold::Row;
+use ids::{IncidentId, RuleName, Sha256, SignalId, Timestamp, VpcId};
+use plan::{Group, Outcome};
+use playbook::Decision;
+use serde::{Deserialize, Serialize};
+use signal::{Refused, Signal};
+
+use crate::Environment;
+
+/// Where this function's records of one cause go, and what they share.
+#[derive(Debug, Clone)]
+pub(crate) struct Cause {
+    pub(crate) key: RecordKey,
+    pub(crate) incident: Option<IncidentId>,
+    pub(crate) signal: SignalId,
+    pub(crate) subject: Vec<Subject>,
+    pub(crate) rule: Option<RuleName>,
+    pub(crate) controls: Vec<evidence::Control>,
+}
+
+impl Cause {
+    pub(crate) fn new<S>(
+        environment: &Environment<S>,
+        first_claimed: Timestamp,
+        incident: Option<IncidentId>,
+        signal: SignalId,
+        subject: Vec<Subject>,
+    ) -> Self {
+        let function = environment.settings.function.clone();
+        let id = RecordId::derive(&function, incident.as_ref(), &signal);
+        let key = RecordKey::new(function, first_claimed, id, 1, Kind::Intent);
+        Self { key, incident, signal, subject, rule: None, controls: Vec::new() }
+    }
+
+    pub(crate) fn of_signal<S>(environment: &Environment<S>, first_claimed: Timestamp, signal: &Signal) -> Self {
+        let subject = Subject::new(format!("finding/{}", signal.finding.id), signal.finding.sha256);
+        Self::new(environment, first_claimed, Some(signal.incident.clone()), signal.id.clone(), vec![subject])
+    }
+
+    /// The same cause under the decision of the playbook.
+    pub(crate) fn decided(mut self, decision: &Decision) -> Self {
+        self.rule = Some(decision.rule.clone());
+        let control =
+            |control: &playbook::Control| evidence::Control { framework: control.framework.clone(), id: control.id.clone() };
+        self.controls = decision.controls.iter().map(control).collect();
+        self
+    }
+
+    pub(crate) fn draft<B>(&self, kind: Kind, attempt: u32, playbook: Sha256, body: B) -> Draft<B> {
+        let time = calls::now();
+        Draft {
+            key: self.key.sibling(attempt, kind),
+            subject: self.subject.clone(),
+            incident: self.incident.clone(),
+            signal: self.signal.clone(),
+            time,
+            answers: None,
+            due: (kind == Kind::Intent).then(|| time.plus(DUE)),
+            playbook,
+            rule: self.rule.clone(),
+            controls: self.controls.clone(),
+            anomalies: Vec::new(),
+            body,
+        }
+    }
+
+    pub(crate) fn outcome<B>(&self, answers: &Link, playbook: Sha256, body: B) -> Draft<B> {
+        Draft { answers: Some(answers.clone()), ..self.draft(Kind::Outcome, answers.key.attempt, playbook, body) }
+    }
+}
+
+/// An intent's outcome is due once Lambda has run out of retries (two, about three minutes after the first) and time to spare.
+const DUE: std::time::Duration = std::time::Duration::from_secs(15 * 60);
+
+/// The body of an outcome.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutcomeBody {
+    /// What was read back.
+    pub outcome: Outcome,
+    /// What caused it.
+    pub signal: Signal,
+    /// What allowed it.
+    pub decision: Decision,
+    /// Milliseconds between named moments.
+    pub timings: Timings,
+    /// How deep the chain of calls was.
+    pub round_trips: RoundTrips,
+    /// Every call, reads included.
+    pub calls: Vec<Call>,
+    /// `durable` if the intent was before the first change; else where it was kept meanwhile, and whether it has been filed since.
+    pub evidence: String,
+    /// Whether the table of holds could be used.
+    pub hold: String,
+}
+
+/// Milliseconds from the moment the event reached the function, by this function's clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timings {
+    /// When the event reached the function.
+    pub received: Timestamp,
+    /// Until instance, groups and hold were read.
+    pub received_to_observed: i64,
+    /// Until the intent was durable, or its deadline had passed.
+    pub received_to_intent: i64,
+    /// Until the last interface's swap was answered.
+    pub received_to_sealed: i64,
+    /// Until the end state was read back.
+    pub received_to_read_back: i64,
+}
+
+/// How often something had to wait for AWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoundTrips {
+    /// Evidence round trips between the event and the first change.
+    pub evidence_before_first_change: usize,
+    /// The longest chain of calls up to the last interface's swap.
+    pub depth_to_sealed: usize,
+    /// Whether a sealed group had to be made or emptied first.
+    pub cold_vpc: bool,
+}
+
+impl RoundTrips {
+    pub(crate) fn count(log: &CallLog, mark: Mark) -> Self {
+        let calls = log.since(mark);
+        let is_swap = |call: &Call| call.operation == "ModifyNetworkInterfaceAttribute";
+        let first_change = calls
+            .iter()
+            .filter(|call| call.service == "EC2" && !call.operation.starts_with("Describe"))
+            .map(|call| call.started)
+            .min();
+        let before = |call: &&Call| call.service == "S3" && first_change.is_some_and(|first| call.started < first);
+        Self {
+            evidence_before_first_change: calls.iter().filter(before).count(),
+            depth_to_sealed: depth(&calls, is_swap),
+            cold_vpc: calls
+                .iter()
+                .any(|call| call.operation == "CreateSecurityGroup" || call.operation.starts_with("RevokeSecurityGroup")),
+        }
+    }
+}
+
+/// The body of a decision: nothing was changed, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DecisionBody {
+    /// What the playbook says.
+    pub decision: Decision,
+    /// What it was about.
+    pub signal: Signal,
+    /// In our words.
+    pub reason: String,
+}
+
+/// The body of a refusal: what could be read of the event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RefusalBody {
+    /// What was wrong, and with what.
+    pub refused: Refused,
+}
+
+/// The body of a preparation's outcome.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PreparedBody {
+    /// VPCs that have a sealed group without rules now.
+    pub ready: Vec<VpcId>,
+    /// VPCs that have none.
+    pub not_ready: Vec<VpcId>,
+    /// The groups as they were read back.
+    pub groups: Vec<Group>,
+    /// Step by step.
+    pub steps: Vec<plan::Done>,
+}
+
+/// The intents that claims without a conclusion may have left.
+pub(crate) fn left_behind(row: &Row) -> Vec<RecordKey> {
+    row.unconcluded().filter_map(|key| key.parse().ok()).collect()
+}

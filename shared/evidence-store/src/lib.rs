@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod endorser;
+mod folder;
+mod recorder;
+mod s3;
+mod worm;
+
+pub use endorser::{Endorse, KmsEndorser};
+pub use folder::Folder;
+pub use recorder::{Found, Kept, Late, RecordFailure, Recorded, Recorder};
+pub use s3::S3;
+pub use worm::{Created, StoreError, Worm};

@@ -1,0 +1,84 @@
+//! S3 with Object Lock as a store.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_types::SdkConfig;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use calls::CallLog;
+use ids::Sha256;
+
+use crate::worm::{Created, StoreError, Worm};
+
+/// A record is a few kilobytes; nothing larger than this is read.
+const LARGEST: i64 = 1 << 20;
+
+/// Evidence in a bucket whose default retention locks every new object in COMPLIANCE mode.
+///
+/// The retention is the bucket's, not the request's: so the role needs no permission to set one, and cannot choose a shorter one.
+/// Every create carries `If-None-Match: *` (S3 user guide, "Conditional writes") and a SHA-256 that S3 computes again and keeps.
+#[derive(Debug, Clone)]
+pub struct S3 {
+    client: Client,
+    bucket: String,
+}
+
+impl S3 {
+    /// The store in `bucket`.
+    #[must_use]
+    pub fn new(config: &SdkConfig, calls: CallLog, bucket: String) -> Self {
+        // Path style where an endpoint is given: an emulator on localhost has no host name for each bucket.
+        let local = config.endpoint_url().is_some();
+        let config = aws_sdk_s3::config::Builder::from(config).interceptor(calls).force_path_style(local).build();
+        Self { client: Client::from_conf(config), bucket }
+    }
+}
+
+fn failed<E, R>(doing: &'static str, error: &SdkError<E, R>) -> StoreError
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug,
+{
+    let final_answer = matches!(error.code(), Some("AccessDenied" | "NoSuchBucket" | "InvalidRequest" | "BadDigest"));
+    let cause = error.code().map_or_else(|| DisplayErrorContext(error).to_string(), str::to_owned);
+    StoreError { doing, cause, passes: !final_answer }
+}
+
+impl Worm for S3 {
+    async fn create(&self, key: &str, bytes: &[u8]) -> Result<Created, StoreError> {
+        let answer = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .if_none_match("*")
+            .checksum_sha256(STANDARD.encode(Sha256::of(bytes).as_bytes()))
+            .content_type("application/vnd.dev.sigstore.bundle.v0.3+json")
+            .body(ByteStream::from(bytes.to_vec()))
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(Created::New),
+            Err(error) if error.code() == Some("PreconditionFailed") => Ok(Created::Existed),
+            Err(error) => Err(failed("write the record", &error)),
+        }
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let doing = "read the record";
+        let answer = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
+            Ok(answer) => answer,
+            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+            // Without `s3:ListBucket`, which the role does not have, S3 answers a missing key with 403.
+            Err(error) if error.code() == Some("AccessDenied") => return Ok(None),
+            Err(error) => return Err(failed(doing, &error)),
+        };
+        if answer.content_length().is_none_or(|length| length > LARGEST) {
+            return Err(StoreError { doing, cause: "it is larger than any record".to_owned(), passes: false });
+        }
+        let body = answer.body.collect().await;
+        let body = body.map_err(|error| StoreError { doing, cause: error.to_string(), passes: true })?;
+        Ok(Some(body.to_vec()))
+    }
+}

@@ -1,0 +1,212 @@
+//! The Cedar policies: read, checked, asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+
+use cedar_policy::{
+    AuthorizationError, Authorizer, Decision as Ruling, Effect, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
+};
+use ids::RuleName;
+
+use crate::circumstances::{Case, Circumstances, Names, Question};
+use crate::error::explain;
+use crate::table::is_kebab;
+use crate::{NO_RULE, POLICY_ERROR, PlaybookError};
+
+/// A policy's name and its words for a responder.
+#[derive(Debug, Clone)]
+pub(crate) struct Rule {
+    pub(crate) name: RuleName,
+    pub(crate) reason: String,
+}
+
+/// Policies that have passed the schema, and the schema.
+#[derive(Debug, Clone)]
+pub(crate) struct Policies {
+    /// What decides.
+    all: PolicySet,
+    /// What would decide if nothing were forbidden.
+    permits: PolicySet,
+    rules: BTreeMap<PolicyId, Rule>,
+    schema: Schema,
+    names: Names,
+}
+
+/// What the policies say to one question. Of several policies, the one whose name comes first.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Answer<'a> {
+    /// The permit that holds, be it overruled or not.
+    pub(crate) permit: Option<&'a Rule>,
+    /// The forbid that holds.
+    pub(crate) forbid: Option<&'a Rule>,
+}
+
+/// What they say to all three.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Answers<'a> {
+    pub(crate) isolate: Answer<'a>,
+    pub(crate) propose: Answer<'a>,
+    pub(crate) notify: Answer<'a>,
+    /// What could not be evaluated.
+    pub(crate) broken: Option<String>,
+}
+
+impl<'a> Answer<'a> {
+    /// The permit, if nothing forbids it: exactly when Cedar says `Allow`.
+    pub(crate) fn allowed(&self) -> Option<&'a Rule> {
+        if self.forbid.is_none() { self.permit } else { None }
+    }
+
+    /// The forbid, and the permit that it overrules.
+    pub(crate) fn overruled(&self) -> Option<(&'a Rule, &'a Rule)> {
+        self.forbid.zip(self.permit)
+    }
+}
+
+impl Policies {
+    pub(crate) fn parse(text: &str, schema: &str) -> Result<Self, PlaybookError> {
+        let schema = read_schema(schema)?;
+        let names = Names::new().map_err(|error| PlaybookError::OtherSchema { what: explain(&*error, "") })?;
+        let (mut all, mut permits, mut rules) = (PolicySet::new(), PolicySet::new(), BTreeMap::new());
+        for (number, policy) in read(text)? {
+            let rule = rule(number, &policy)?;
+            let id = PolicyId::new(rule.name.as_str());
+            let policy = policy.new_id(id.clone());
+            let taken = |_| PlaybookError::DuplicateId { number, id: rule.name.to_string() };
+            if policy.effect() == Effect::Permit {
+                permits.add(policy.clone()).map_err(taken)?;
+            }
+            all.add(policy).map_err(taken)?;
+            rules.insert(id, rule);
+        }
+        validate(&all, &schema, text)?;
+        let policies = Self { all, permits, rules, schema, names };
+        policies.ask(&Circumstances::example()).map_err(|error| PlaybookError::OtherSchema { what: error.to_string() })?;
+        Ok(policies)
+    }
+
+    /// Asks all three questions.
+    ///
+    /// # Errors
+    /// If the schema does not describe them. `parse` has tried, so this does not happen.
+    pub(crate) fn ask(&self, it: &Circumstances) -> Result<Answers<'_>, Box<dyn Error>> {
+        let case = self.names.case(it, &self.schema)?;
+        let mut broken = BTreeSet::new();
+        let mut answer = |question| self.answer(question, &case, &mut broken);
+        let (isolate, propose, notify) = (answer(Question::Isolate)?, answer(Question::Propose)?, answer(Question::Notify)?);
+        Ok(Answers { isolate, propose, notify, broken: broken.first().map(|id| format!("The policy `{id}`")) })
+    }
+
+    fn answer(&self, question: Question, case: &Case, broken: &mut BTreeSet<PolicyId>) -> Result<Answer<'_>, Box<dyn Error>> {
+        let request = self.names.request(question, case, &self.schema)?;
+        let response = Authorizer::new().is_authorized(&request, &self.all, &case.entities);
+        broken.extend(
+            response.diagnostics().errors().map(|AuthorizationError::PolicyEvaluationError(error)| error.policy_id().clone()),
+        );
+        let reason = self.first(response.diagnostics().reason());
+        Ok(match response.decision() {
+            Ruling::Allow => Answer { permit: reason, forbid: None },
+            // With no forbid among the reasons this finds nothing: then no permit held.
+            Ruling::Deny => {
+                let permitted = Authorizer::new().is_authorized(&request, &self.permits, &case.entities);
+                Answer { permit: self.first(permitted.diagnostics().reason()), forbid: reason }
+            }
+        })
+    }
+
+    fn first<'p>(&self, ids: impl Iterator<Item = &'p PolicyId>) -> Option<&Rule> {
+        ids.min().and_then(|id| self.rules.get(id))
+    }
+}
+
+fn read_schema(text: &str) -> Result<Schema, PlaybookError> {
+    let refuse = |what| PlaybookError::Schema { what };
+    let (schema, mut warnings) = Schema::from_cedarschema_str(text).map_err(|error| refuse(explain(&error, text)))?;
+    match warnings.next() {
+        None => Ok(schema),
+        Some(warning) => Err(refuse(explain(&warning, text))),
+    }
+}
+
+/// The policies in the order of the text, counted from 1.
+fn read(text: &str) -> Result<Vec<(usize, Policy)>, PlaybookError> {
+    let set: PolicySet = text.parse().map_err(|error| PlaybookError::Policies { what: explain(&error, text) })?;
+    // Cedar calls the first one `policy0`, and so on.
+    let number = |id: &PolicyId| -> usize {
+        let id: &str = id.as_ref();
+        id.trim_start_matches("policy").parse().map_or(0, |n: usize| n + 1)
+    };
+    if let Some(template) = set.templates().next() {
+        let slot = if template.to_string().contains("?principal") { "principal" } else { "resource" };
+        return Err(PlaybookError::Template { number: number(template.id()), slot: slot.into() });
+    }
+    let mut policies: Vec<_> = set.policies().map(|policy| (number(policy.id()), policy.clone())).collect();
+    policies.sort_by_key(|(number, _)| *number);
+    Ok(policies)
+}
+
+/// Every policy says what it is called and why it is there.
+fn rule(number: usize, policy: &Policy) -> Result<Rule, PlaybookError> {
+    let id = policy.annotation("id").ok_or(PlaybookError::NoId { number })?;
+    let name = name(number, id)?;
+    if id == NO_RULE || id == POLICY_ERROR {
+        return Err(PlaybookError::ReservedId { number, id: id.to_owned() });
+    }
+    let reason = policy.annotation("reason").unwrap_or_default();
+    if reason.trim().is_empty() || reason.chars().count() > 200 || reason.contains(char::is_control) {
+        return Err(PlaybookError::NoReason { id: id.to_owned() });
+    }
+    Ok(Rule { name, reason: reason.to_owned() })
+}
+
+pub(crate) fn name(number: usize, id: &str) -> Result<RuleName, PlaybookError> {
+    let name = if is_kebab(id) { id.parse().ok() } else { None };
+    name.ok_or_else(|| PlaybookError::BadId { number, id: id.to_owned() })
+}
+
+/// Strictly: a warning, such as that a policy can never apply, is a mistake too.
+fn validate(policies: &PolicySet, schema: &Schema, text: &str) -> Result<(), PlaybookError> {
+    let result = Validator::new(schema.clone()).validate(policies, ValidationMode::Strict);
+    let errors = result.validation_errors().map(|error| (error.policy_id(), explain(error, text)));
+    let warnings = result.validation_warnings().map(|warning| (warning.policy_id(), explain(warning, text)));
+    match errors.chain(warnings).min() {
+        None => Ok(()),
+        Some((id, what)) => Err(PlaybookError::Refused { id: id.to_string(), what }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use signal::Role;
+
+    use super::*;
+    use crate::{Mitigation, Mode, Posture};
+
+    /// So the shipped permits never disagree, and the one that answers is not chosen by its name.
+    #[test]
+    fn before_the_forbids_exactly_one_permit_answers() {
+        let [text, schema] =
+            [include_str!("../../../infra/policies/quarantine.cedar"), include_str!("../../../infra/policies/cordon.cedarschema")];
+        let policies = Policies::parse(text, schema).unwrap();
+        for severity in [0, 399, 400, 699, 700, 899, 900, 1000] {
+            for role in [Role::Actor, Role::Target, Role::Unstated] {
+                for mitigation in [Mitigation::IsolateInstance, Mitigation::None] {
+                    for inside in [true, false] {
+                        let posture = Posture { mode: Mode::Act, ..Posture::default() };
+                        let it = Circumstances { severity, role, mitigation, inside, posture, ..Circumstances::example() };
+                        let case = policies.names.case(&it, &policies.schema).unwrap();
+                        let permits: BTreeSet<_> = [Question::Isolate, Question::Propose, Question::Notify]
+                            .into_iter()
+                            .flat_map(|question| {
+                                let request = policies.names.request(question, &case, &policies.schema).unwrap();
+                                let response = Authorizer::new().is_authorized(&request, &policies.permits, &case.entities);
+                                response.diagnostics().reason().cloned().collect::<Vec<_>>()
+                            })
+                            .collect();
+                        assert_eq!(permits.len(), 1, "{it:?}: {permits:?}");
+                    }
+                }
+            }
+        }
+    }
+}
