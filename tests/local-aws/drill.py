@@ -246,9 +246,27 @@ def _report(told: Told, seen: Seen) -> dict[str, Any]:
 
 
 def _steps(body: dict[str, Any]) -> list[str]:
-    """The plan, a line for each action."""
-    steps = body.get("steps", [])
-    return [json.dumps(step.get("action", step), sort_keys=True) if isinstance(step, dict) else str(step) for step in steps]
+    """The plan in plain words, a line for each action."""
+    return [_in_words(step["action"]) for step in body.get("steps", [])]
+
+
+def _in_words(action: dict[str, Any]) -> str:
+    (verb, what), *_ = action.items()
+    match verb:
+        case "create_group":
+            return f"create the sealed group {what['name']} in {what['vpc']}"
+        case "empty_group":
+            return f"take every rule off {_group(what['group'])}"
+        case "swap_groups":
+            return f"move {what['interface']} from {', '.join(what['from']) or 'no group'} to {_group(what['to'])}"
+        case "tag":
+            return f"tag {what['instance']} with its incident and where the intent is"
+        case _:
+            return json.dumps(action, sort_keys=True)
+
+
+def _group(sealed: dict[str, str]) -> str:
+    return sealed.get("known") or f"the new sealed group of {sealed.get('created')}"
 
 
 def _verdict(story: Story, report: dict[str, Any], seen: Seen, verified: bool) -> bool:

@@ -43,3 +43,25 @@ impl<'a> Request<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_by_hand_is_told_from_an_event() {
+        assert!(matches!(Request::sort(br#"{"cordon":"prepare"}"#), Request::Prepare(vpcs) if vpcs.is_empty()));
+        assert!(matches!(Request::sort(br#"{"cordon":"plan","event":{"source":"aws.guardduty"}}"#), Request::Plan(_)));
+        // Anything more, less or else goes the way of an event, where it is refused and recorded.
+        for event in [
+            r#"{"cordon":"prepare","source":"aws.guardduty"}"#,
+            r#"{"cordon":"prepare","vpcs":["everything"]}"#,
+            r#"{"cordon":"plan"}"#,
+            r#"{"cordon":"release"}"#,
+            r#"{"source":"aws.guardduty","detail":{"cordon":"prepare"}}"#,
+            "nonsense",
+        ] {
+            assert!(matches!(Request::sort(event.as_bytes()), Request::Event(_)), "{event}");
+        }
+    }
+}
