@@ -221,6 +221,8 @@ impl<S: Worm> Work<'_, S> {
 
     /// Plan, record, apply, read back, record; again for interfaces that turned up meanwhile.
     async fn act(&self, mut observed: Observed, decision: Decision) -> Result<Answer, Transient> {
+        // First, or a retry would put another intent where the parked one belongs, and its outcome would answer a stranger.
+        self.file_parked().await;
         let mut originals = self.originals(&observed).await;
         let mut records = Vec::new();
         let mut pass = 0;
@@ -282,6 +284,7 @@ impl<S: Worm> Work<'_, S> {
         let read_back = calls::now();
 
         let mut recorder = recorder.lock().await;
+        let mut unfiled = None;
         let evidence = match late {
             None if recorded.found() == Found::Earlier => "durable, by an earlier run".to_owned(),
             None => "durable".to_owned(),
@@ -295,6 +298,9 @@ impl<S: Worm> Work<'_, S> {
                 } else {
                     if place == "nowhere" {
                         outcome.state = EndState::Unverifiable;
+                    } else {
+                        unfiled =
+                            Some(format!("the machine's state is {}, but its intent is not durable: kept {place}", outcome.state));
                     }
                     format!("degraded: not durable, kept {place}")
                 }
@@ -318,6 +324,10 @@ impl<S: Worm> Work<'_, S> {
         };
         let draft = cause.outcome(recorded.link(), playbook.digest(), body);
         let said = recorder.outcome(draft).await.map_err(Transient::of)?;
+        // Not done while the intent is missing: the retry files it, and finds the machine as it is.
+        if let Some(unfiled) = unfiled {
+            return Err(Transient(unfiled));
+        }
         Ok((recorded, outcome, said.link().key.to_string()))
     }
 
@@ -329,16 +339,13 @@ impl<S: Worm> Work<'_, S> {
         originals: BTreeMap<EniId, Vec<SgId>>,
         records: Vec<String>,
     ) -> Result<Answer, Transient> {
-        if outcome.worth_another_try() || recorded.kept() == Kept::Late {
-            self.file_parked().await;
-        }
         if outcome.worth_another_try() {
             return Err(Transient(format!("{}: {}", outcome.state, open(&outcome))));
         }
         let holds = outcome.interfaces.iter().any(|end| end.state == InterfaceState::Sealed);
         let last = records.last().cloned().unwrap_or_default();
         let conclusion = Conclusion { outcome: last, originals, holds };
-        tokio::join!(self.conclude(&conclusion), self.pin(&outcome, recorded), self.file_parked());
+        tokio::join!(self.conclude(&conclusion), self.pin(&outcome, recorded));
 
         let contained = outcome.state == EndState::Contained;
         let said = if contained { Said::Contained } else { Said::NeedsHuman };
