@@ -20,7 +20,7 @@ help: ## This list
 fmt: ## Format everything
 	cargo fmt --all
 
-check: $(CARGO_DENY) ## Format, lints, dependency rules, docs: what CI checks before the tests
+check: $(CARGO_DENY) ## Format, lints, dependency rules, docs, template: what CI checks before the tests
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO_DENY) --log-level error --locked check --hide-inclusion-graph bans licenses sources
@@ -28,13 +28,17 @@ check: $(CARGO_DENY) ## Format, lints, dependency rules, docs: what CI checks be
 	@if $(CARGO_DENY) --log-level off fetch db >/dev/null 2>&1; then $(CARGO_DENY) --log-level error --locked check --hide-inclusion-graph advisories; \
 	else echo "note: advisories were not checked: their database cannot be reached from here"; fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+	@# Asks no AWS: the Region only tells the linter which resource types there are.
+	@venv=$$(python3 tests/local-aws/venvs.py tools) && SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 "$$venv/bin/sam" validate --lint
 
 drill: ## The whole story on a local AWS: a finding, a sealed machine, a proof
 	@python3 tests/local-aws/drill.py
 
-test: target/guardduty-model.json ## Every test
+test: target/guardduty-model.json ## Every test: the drill, the examples in the docs, and all others on a local AWS with the template deployed
+	@python3 tests/local-aws/drill.py
 	cargo test --locked --workspace --doc --quiet
-	CORDON_GUARDDUTY_MODEL=$(CURDIR)/target/guardduty-model.json INSTA_UPDATE=no cargo nextest run --locked --workspace --no-fail-fast
+	CORDON_GUARDDUTY_MODEL=$(CURDIR)/target/guardduty-model.json INSTA_UPDATE=no python3 tests/local-aws/with_local_aws.py -- \
+		cargo nextest run --locked --workspace --no-fail-fast --run-ignored all
 
 # AWS's own description of a finding, from its Python SDK: a property test generates findings from it.
 target/guardduty-model.json: tests/local-aws/requirements-emulators.txt

@@ -1,5 +1,21 @@
-//! Rules about the workspace, and what strangers' tools make of what it writes.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
+//! Rules about the workspace, what strangers' tools make of what it writes, and scenarios on the local AWS.
+//!
+//! Scenarios are ignored unless they are asked for: `make test` starts a local AWS, deploys the template on it and runs them all.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test may stop at the first surprise"
+)]
 
+mod containment;
+mod crash;
+mod degraded;
+mod deployed;
+mod privilege;
+mod stage;
 mod strangers;
+mod troubles;
 mod workspace;

@@ -40,10 +40,9 @@ class Stack:
 
 def client(aws: LocalAws, service: str) -> Any:
     """A client of the local AWS, as its root user."""
-    endpoint = aws.ec2_endpoint if service == "ec2" else aws.endpoint
     return boto3.client(
         service,
-        endpoint_url=endpoint,
+        endpoint_url=aws.endpoint,
         region_name=aws.region,
         aws_access_key_id="test",
         aws_secret_access_key="test",
@@ -133,7 +132,7 @@ def describe(aws: LocalAws, stack: Stack) -> dict[str, Any]:
     """All that a test needs to know about the stack: what is deployed, under which role, and how to act as that role."""
     role = stack.outputs["RoleName"]
     return {
-        "endpoints": {"default": aws.endpoint, "ec2": aws.ec2_endpoint},
+        "endpoint": aws.endpoint,
         "region": aws.region,
         "account": aws.account,
         "stack": stack.name,

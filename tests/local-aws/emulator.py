@@ -1,20 +1,29 @@
 """Start one emulator in the foreground.
 
-    emulator.py ministack
     emulator.py moto PORT
+    emulator.py ministack MOTO_ENDPOINT
 
-MiniStack is told what the template's policies test and it does not know by itself, so that a test sees the refusal that AWS
-would give (the template deploys and works without this, too):
+MiniStack knows too little of EC2 and moto enforces no policy, so MiniStack decides who may do what and moto does it: every EC2 call is
+authorized by MiniStack, as any other call is, and answered by moto. A test then sees the refusal that AWS would give. For that
+MiniStack is told what it does not know by itself:
 
 - `s3:if-none-match` and `s3:ObjectCreationOperation` (create-once), `dynamodb:LeadingKeys` (own rows only);
-- of the EC2 calls that change something, every resource they name, the tags those have, and the tags a new group gets.
+- of the EC2 calls that change something: every resource they name, the tags those have in moto, the tags a new group gets, and that
+  tagging a group at birth is a `CreateTags` with `ec2:CreateAction`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
+import urllib.error
+import urllib.parse
+import urllib.request
 from typing import Any
+from xml.etree import ElementTree
+
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def s3_keys(action: str, query: dict[str, Any], headers: dict[str, str]) -> dict[str, str]:
@@ -73,13 +82,52 @@ def _first(value: Any) -> str:
     return str(value[0] if isinstance(value, list) and value else value or "")
 
 
-def ministack() -> None:
-    from ministack import app
-    from ministack.core import iam_actions
-    from ministack.services import ec2, tagging
+class Moto:
+    """EC2, behind MiniStack's authorization."""
 
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+
+    async def handle(self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> Any:
+        """Pass a request on as it came, and the answer back."""
+        url = self._endpoint + (path or "/") + (f"?{urllib.parse.urlencode(query, doseq=True)}" if query else "")
+        kept = {name: headers[name] for name in ("authorization", "content-type", "x-amz-date") if name in headers}
+        status, kind, answer = await asyncio.to_thread(self._send, urllib.request.Request(url, body or None, kept, method=method))
+        return status, {"Content-Type": kind}, answer
+
+    def tags(self, arn: str) -> dict[str, str]:
+        """The tags of one EC2 resource."""
+        resource = arn.rpartition("/")[2]
+        if resource == "*":
+            return {}
+        wanted = {"Action": "DescribeTags", "Version": "2016-11-15", "Filter.1.Name": "resource-id", "Filter.1.Value.1": resource}
+        # moto reads the service and the Region out of the credential's scope, and no more of it.
+        scope = f"AWS4-HMAC-SHA256 Credential=test/20260101/{arn.split(':')[3]}/ec2/aws4_request, SignedHeaders=host, Signature=0"
+        form = urllib.parse.urlencode(wanted).encode()
+        status, _, answer = self._send(urllib.request.Request(self._endpoint + "/", form, {"Authorization": scope}, method="POST"))
+        if status != 200:
+            raise RuntimeError(f"moto does not say which tags {arn} has: {answer!r}")
+        root = ElementTree.fromstring(answer)
+        return {str(item.findtext("{*}key")): str(item.findtext("{*}value") or "") for item in root.iterfind(".//{*}item")}
+
+    @staticmethod
+    def _send(request: urllib.request.Request) -> tuple[int, str, bytes]:
+        try:
+            with DIRECT.open(request, timeout=30) as answer:
+                return answer.status, answer.headers.get("Content-Type", "text/xml"), answer.read()
+        except urllib.error.HTTPError as refused:
+            return refused.code, refused.headers.get("Content-Type", "text/xml"), refused.read()
+
+
+def ministack(moto_endpoint: str) -> None:
+    from ministack import app
+    from ministack.core import iam_actions, iam_evaluator
+    from ministack.services import tagging
+
+    ec2 = Moto(moto_endpoint)
     of_s3, of_dynamodb = iam_actions.s3_service_context, iam_actions.dynamodb_service_context
-    resource_of, resources_of, tags_of = iam_actions.extract_resource_arn, iam_actions.verified_access_resource_arns, tagging.resource_tags
+    resource_of, resources_of = iam_actions.extract_resource_arn, iam_actions.verified_access_resource_arns
+    tags_of, enforce = tagging.resource_tags, iam_evaluator.enforce
 
     def with_s3_keys(action: str, query: Any = None, path: str = "", headers: Any = None) -> dict[str, Any]:
         return {**of_s3(action, query, path, headers), **s3_keys(action, query or {}, headers or {})}
@@ -95,16 +143,26 @@ def ministack() -> None:
         return ec2_resources(query, region, account) or resources_of(query, region, account)
 
     def with_ec2_tags(arn: str) -> dict[str, str] | None:
-        if not arn.startswith("arn:aws:ec2:"):
-            return tags_of(arn)
-        return {tag["Key"]: tag["Value"] for tag in ec2._tags.get(arn.rpartition("/")[2]) or []}
+        return ec2.tags(arn) if arn.startswith("arn:aws:ec2:") else tags_of(arn)
+
+    def with_tags_at_birth(
+        access_key: str, action: str, service: str, region: str, resource_arn: str = "*", service_context: Any = None
+    ) -> Any:
+        denied = enforce(access_key, action, service, region, resource_arn=resource_arn, service_context=service_context)
+        context = service_context or {}
+        if denied is None and action == "ec2:CreateSecurityGroup" and resource_arn.endswith("/*") and context.get("aws:TagKeys"):
+            birth = {**context, "ec2:CreateAction": "CreateSecurityGroup"}
+            return enforce(access_key, "ec2:CreateTags", service, region, resource_arn=resource_arn, service_context=birth)
+        return denied
 
     iam_actions.s3_service_context = with_s3_keys
     iam_actions.dynamodb_service_context = with_dynamodb_keys
     iam_actions.extract_resource_arn = first_resource
     iam_actions.verified_access_resource_arns = all_resources
     iam_actions._TAG_OPERATIONS["ec2"] = iam_actions._tag_operations("ec2") | {"CreateSecurityGroup"}
+    iam_evaluator.enforce = with_tags_at_birth
     tagging.resource_tags = with_ec2_tags
+    app.SERVICE_HANDLERS["ec2"] = ec2.handle
     sys.argv = ["ministack"]
     app.main()
 

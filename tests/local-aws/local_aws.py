@@ -1,8 +1,8 @@
-"""The local AWS: MiniStack for everything and moto for EC2, on free loopback ports.
+"""The local AWS: MiniStack for everything, with moto behind it for EC2, on free loopback ports.
 
     local_aws.py -- COMMAND [ARGUMENT …]     run a command against it
 
-The SDKs route by themselves from AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_EC2.
+There is one endpoint, which the SDKs take from AWS_ENDPOINT_URL.
 """
 
 from __future__ import annotations
@@ -33,13 +33,12 @@ class LocalAws:
     """A local AWS that answers."""
 
     endpoint: str
-    ec2_endpoint: str
     region: str = REGION
     account: str = ACCOUNT
 
     def function_environment(self) -> dict[str, str]:
         """What a deployed function needs to find it."""
-        return {"AWS_ENDPOINT_URL": self.endpoint, "AWS_ENDPOINT_URL_EC2": self.ec2_endpoint}
+        return {"AWS_ENDPOINT_URL": self.endpoint}
 
     def environment(self) -> dict[str, str]:
         """Our environment with no way left to a real account: every AWS setting of the user is replaced."""
@@ -64,14 +63,14 @@ def local_aws(work: Path = WORK) -> Iterator[LocalAws]:
     scratch = Path(tempfile.mkdtemp(prefix="cordon-local-aws-"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
-        ministack = stack.enter_context(_emulator("ministack", work, scratch, "/_ministack/health"))
-        moto = stack.enter_context(_emulator("moto", work, scratch, "/moto-api/data.json"))
-        yield LocalAws(endpoint=_ready(ministack), ec2_endpoint=_ready(moto))
+        moto = _ready(stack.enter_context(_emulator("moto", [], work, scratch, "/moto-api/data.json")))
+        yield LocalAws(_ready(stack.enter_context(_emulator("ministack", [moto], work, scratch, "/_ministack/health"))))
 
 
 @dataclass
 class _Emulator:
     name: str
+    arguments: list[str]
     log: Path
     health: str
     scratch: Path
@@ -80,19 +79,19 @@ class _Emulator:
 
 
 @contextmanager
-def _emulator(name: str, work: Path, scratch: Path, health: str) -> Iterator[_Emulator]:
+def _emulator(name: str, arguments: list[str], work: Path, scratch: Path, health: str) -> Iterator[_Emulator]:
     log = work / f"{name}.log"
     port = _free_port()
-    emulator = _Emulator(name, log, health, scratch, port, _start(name, log, scratch, port))
+    emulator = _Emulator(name, arguments, log, health, scratch, port, _start(name, arguments, log, scratch, port))
     try:
         yield emulator
     finally:
         emulator.command.stop()
 
 
-def _start(name: str, log: Path, scratch: Path, port: int) -> Command:
-    arguments = [name] if name == "ministack" else [name, str(port)]
-    return Command([venv("emulators") / "bin" / "python", HERE / "emulator.py", *arguments], _settings(scratch, port), log=log)
+def _start(name: str, arguments: list[str], log: Path, scratch: Path, port: int) -> Command:
+    argv = [venv("emulators") / "bin" / "python", HERE / "emulator.py", name, *(arguments or [str(port)])]
+    return Command(argv, _settings(scratch, port), log=log)
 
 
 def _settings(scratch: Path, port: int) -> dict[str, str]:
@@ -130,7 +129,7 @@ def _ready(emulator: _Emulator) -> str:
             break
         emulator.command.stop()
         emulator.port = _free_port()
-        emulator.command = _start(emulator.name, emulator.log, emulator.scratch, emulator.port)
+        emulator.command = _start(emulator.name, emulator.arguments, emulator.log, emulator.scratch, emulator.port)
     raise Trouble(f"{emulator.name} did not start. The end of {shown(emulator.log)}:\n{last_lines(emulator.log)}")
 
 

@@ -55,6 +55,9 @@ pub struct Answer {
     /// The plan, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
+    /// What is not as it should be although the answer holds: late evidence, a table that did not answer, a session nobody vouches for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub degraded: Vec<String>,
     /// Keys of the records that say so.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<String>,
@@ -72,6 +75,7 @@ impl Answer {
             state: None,
             interfaces: Vec::new(),
             plan: None,
+            degraded: Vec::new(),
             records: Vec::new(),
         }
     }

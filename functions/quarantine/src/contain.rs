@@ -114,6 +114,16 @@ fn case<S>(environment: &Environment<S>, signal: &Signal, decision: &Decision, c
     }
 }
 
+/// What one pass came to.
+struct Passed {
+    recorded: Recorded<Plan<Isolate>>,
+    outcome: Outcome,
+    /// The key of the outcome's record.
+    key: String,
+    /// What is not as it should be with the intent, if anything.
+    degraded: Option<String>,
+}
+
 /// One containment under way.
 struct Work<'a, S> {
     environment: &'a Environment<S>,
@@ -222,9 +232,10 @@ impl<S: Worm> Work<'_, S> {
     /// Plan, record, apply, read back, record; again for interfaces that turned up meanwhile.
     async fn act(&self, mut observed: Observed, decision: Decision) -> Result<Answer, Transient> {
         // First, or a retry would put another intent where the parked one belongs, and its outcome would answer a stranger.
-        self.file_parked().await;
+        let mut waiting = self.file_parked().await;
         let mut originals = self.originals(&observed).await;
         let mut records = Vec::new();
+        let mut degraded = Vec::new();
         let mut pass = 0;
         loop {
             pass += 1;
@@ -234,12 +245,13 @@ impl<S: Worm> Work<'_, S> {
                 let reason = format!("the plan does not stand its check: {fault}");
                 return self.decline(decision, (Said::NeedsHuman, Attention::Page, reason)).await;
             }
-            let (recorded, outcome, said) = self.pass(plan, &decision, pass).await?;
-            records.extend([recorded.link().key.to_string(), said]);
-            for before in recorded.value().before.iter().filter(|before| !before.groups.is_empty()) {
+            let passed = self.pass(plan, &decision, pass, waiting.remove(&self.cause.key.sibling(pass, Kind::Intent))).await?;
+            records.extend([passed.recorded.link().key.to_string(), passed.key.clone()]);
+            degraded.extend(passed.degraded.clone());
+            for before in passed.recorded.value().before.iter().filter(|before| !before.groups.is_empty()) {
                 originals.entry(before.id.clone()).or_insert_with(|| before.groups.clone());
             }
-            let unplanned = outcome.interfaces.iter().any(|end| !end.planned && end.state == InterfaceState::Open);
+            let unplanned = passed.outcome.interfaces.iter().any(|end| !end.planned && end.state == InterfaceState::Open);
             if unplanned && pass < PASSES {
                 let seen = observe(&self.signal, self.environment).await;
                 if let Ok(Some(instance)) = seen.instance.clone() {
@@ -247,22 +259,42 @@ impl<S: Worm> Work<'_, S> {
                     continue;
                 }
             }
-            return self.conclude_with(&recorded, outcome, decision, originals, records).await;
+            let mut answer = self.conclude_with(passed, &decision, originals, &observed).await?;
+            (answer.records, answer.degraded) = (records, degraded);
+            answer.degraded.extend(self.degraded().await);
+            return Ok(answer);
         }
     }
 
-    /// One pass; gives back what ran, what became of it, and the key of the outcome's record.
+    /// What else is not as it should be, and a person should know beside the end state.
+    async fn degraded(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        if !self.environment.recorder.lock().await.endorsed() {
+            said.push("KMS did not vouch for this session: its records are signed, but nothing says by whom".to_owned());
+        }
+        if self.row.is_none() {
+            said.push("the table of holds did not answer: nothing holds the machine".to_owned());
+        }
+        said
+    }
+
+    /// Records the plan, runs it, reads back and records what became of it. A plan that still waits to be filed is run in its place.
     async fn pass(
         &self,
         plan: Plan<Isolate>,
         decision: &Decision,
         pass: u32,
-    ) -> Result<(Recorded<Plan<Isolate>>, Outcome, String), Transient> {
+        waiting: Option<Recorded<Plan<Isolate>>>,
+    ) -> Result<Passed, Transient> {
         let Environment { ec2, holds, recorder, settings, playbook, .. } = self.environment;
         let cause = self.cause.clone().decided(decision);
-        let deadline = tokio::time::sleep(settings.evidence_deadline);
-        let draft = cause.draft(Kind::Intent, pass, playbook.digest(), plan);
-        let (recorded, late) = recorder.lock().await.intent_or_degraded(draft, deadline).await.map_err(Transient::of)?;
+        let (recorded, late) = if let Some(waiting) = waiting {
+            (waiting, None)
+        } else {
+            let deadline = tokio::time::sleep(settings.evidence_deadline);
+            let draft = cause.draft(Kind::Intent, pass, playbook.digest(), plan);
+            recorder.lock().await.intent_or_degraded(draft, deadline).await.map_err(Transient::of)?
+        };
         let intended = calls::now();
 
         let park = async {
@@ -285,7 +317,14 @@ impl<S: Worm> Work<'_, S> {
 
         let mut recorder = recorder.lock().await;
         let mut unfiled = None;
+        let mut degraded = None;
+        let not_durable =
+            |state: EndState, place: &str| format!("the machine's state is {state}, but its intent is not durable: kept {place}");
         let evidence = match late {
+            None if recorded.kept() == Kept::Late => {
+                unfiled = Some(not_durable(outcome.state, "in the hold's row"));
+                "degraded: not durable, kept in the hold's row by an earlier run".to_owned()
+            }
             None if recorded.found() == Found::Earlier => "durable, by an earlier run".to_owned(),
             None => "durable".to_owned(),
             Some(late) => {
@@ -294,13 +333,13 @@ impl<S: Worm> Work<'_, S> {
                 let place = parked.unwrap_or("nowhere");
                 if kept == Kept::Durable {
                     let _filed = holds.unpark(&self.claim.target, &key).await;
+                    degraded = Some(format!("the intent was late: kept {place} meanwhile, and filed since"));
                     format!("degraded: late, kept {place} meanwhile, filed since")
                 } else {
                     if place == "nowhere" {
                         outcome.state = EndState::Unverifiable;
                     } else {
-                        unfiled =
-                            Some(format!("the machine's state is {}, but its intent is not durable: kept {place}", outcome.state));
+                        unfiled = Some(not_durable(outcome.state, place));
                     }
                     format!("degraded: not durable, kept {place}")
                 }
@@ -328,24 +367,22 @@ impl<S: Worm> Work<'_, S> {
         if let Some(unfiled) = unfiled {
             return Err(Transient(unfiled));
         }
-        Ok((recorded, outcome, said.link().key.to_string()))
+        Ok(Passed { recorded, outcome, key: said.link().key.to_string(), degraded })
     }
 
     async fn conclude_with(
         &self,
-        recorded: &Recorded<Plan<Isolate>>,
-        outcome: Outcome,
-        decision: Decision,
+        Passed { recorded, outcome, key, .. }: Passed,
+        decision: &Decision,
         originals: BTreeMap<EniId, Vec<SgId>>,
-        records: Vec<String>,
+        observed: &Observed,
     ) -> Result<Answer, Transient> {
         if outcome.worth_another_try() {
             return Err(Transient(format!("{}: {}", outcome.state, open(&outcome))));
         }
         let holds = outcome.interfaces.iter().any(|end| end.state == InterfaceState::Sealed);
-        let last = records.last().cloned().unwrap_or_default();
-        let conclusion = Conclusion { outcome: last, originals, holds };
-        tokio::join!(self.conclude(&conclusion), self.pin(&outcome, recorded));
+        let conclusion = Conclusion { outcome: key, originals, holds };
+        tokio::join!(self.conclude(&conclusion), self.pin(&outcome, &recorded, observed));
 
         let contained = outcome.state == EndState::Contained;
         let said = if contained { Said::Contained } else { Said::NeedsHuman };
@@ -357,10 +394,9 @@ impl<S: Worm> Work<'_, S> {
         let mut answer = Answer::new(said, if contained { Attention::Notify } else { Attention::Page }, reason);
         answer.incident = Some(self.signal.incident.clone());
         answer.signal = Some(self.signal.id.clone());
-        answer.rule = Some(decision.rule);
+        answer.rule = Some(decision.rule.clone());
         answer.state = Some(outcome.state);
         answer.interfaces = outcome.interfaces;
-        answer.records = records;
         Ok(answer)
     }
 
@@ -385,26 +421,32 @@ impl<S: Worm> Work<'_, S> {
         originals
     }
 
-    /// Files what an earlier run could only park.
-    async fn file_parked(&self) {
+    /// Files what earlier runs could only park. Gives back the plans that must go on waiting.
+    async fn file_parked(&self) -> BTreeMap<RecordKey, Recorded<Plan<Isolate>>> {
+        let mut waiting = BTreeMap::new();
         for (key, bytes) in self.row.iter().flat_map(|row| &row.parked) {
             let Ok(record) = key.parse::<RecordKey>() else { continue };
-            if self.environment.recorder.lock().await.file(&record, bytes).await {
+            let recorder = self.environment.recorder.lock().await;
+            if recorder.file(&record, bytes).await {
                 let _filed_again_next_time = self.environment.holds.unpark(&self.claim.target, key).await;
+            } else if let Some(recorded) = recorder.parked(&record, bytes) {
+                waiting.insert(record, recorded);
             }
         }
+        waiting
     }
 
-    /// Pins the group that each VPC's interfaces are in now.
-    async fn pin(&self, outcome: &Outcome, recorded: &Recorded<Plan<Isolate>>) {
+    /// Pins the group that each VPC's interfaces are in now, in place of one that is there no more.
+    async fn pin(&self, outcome: &Outcome, recorded: &Recorded<Plan<Isolate>>, observed: &Observed) {
         let mut used = BTreeMap::new();
         for end in outcome.interfaces.iter().filter(|end| end.state == InterfaceState::Sealed) {
             let vpc = recorded.value().before.iter().find(|before| before.id == end.id).map(|before| before.vpc.clone());
             used.extend(vpc.zip(end.after.first().cloned()));
         }
         for (vpc, group) in used {
+            let gone = observed.pins.get(&vpc).filter(|pinned| !observed.groups.iter().any(|group| group.id == **pinned));
             let _the_next_plan_chooses_alike =
-                self.environment.holds.pin(&self.signal.account, &self.signal.region, &vpc, &group, None).await;
+                self.environment.holds.pin(&self.signal.account, &self.signal.region, &vpc, &group, gone).await;
         }
     }
 

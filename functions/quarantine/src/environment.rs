@@ -32,6 +32,7 @@ pub struct Environment<S> {
     pub(crate) recorder: Mutex<Recorder<S>>,
     endorser: KmsEndorser,
     endorse: Endorse,
+    code: fn() -> Option<Sha256>,
     vouching: Mutex<Vouching>,
 }
 
@@ -47,17 +48,17 @@ impl Environment<S3> {
     ///
     /// # Errors
     /// If the configuration or the shipped playbook is wrong, or the system has no randomness.
-    pub async fn load(get: impl Fn(&'static str) -> Option<String>) -> Result<Self, lambda_runtime::Error> {
-        let settings = Settings::read(get)?;
-        let config = responder::sdk_config().await;
+    pub fn load(get: impl Fn(&'static str) -> Option<String>) -> Result<Self, lambda_runtime::Error> {
+        let settings = Settings::read(&get)?;
+        let config = responder::sdk_config(&get)?;
         let calls = CallLog::default();
         let store = S3::new(&config, calls.clone(), settings.bucket.clone());
-        Self::new(settings, &config, calls, store)
+        Self::new(settings, &config, calls, store, code)
     }
 }
 
 impl<S: Worm> Environment<S> {
-    /// An environment around any store.
+    /// An environment around any store. `code` finds out the hash of the program that is running; it is called beside all else.
     ///
     /// # Errors
     /// If the shipped playbook is wrong or the system has no randomness.
@@ -66,6 +67,7 @@ impl<S: Worm> Environment<S> {
         config: &responder::SdkConfig,
         calls: CallLog,
         store: S,
+        code: fn() -> Option<Sha256>,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let mut id = [0; 16];
         getrandom::fill(&mut id)?;
@@ -85,7 +87,7 @@ impl<S: Worm> Environment<S> {
             function: settings.function.clone(),
             code_sha256: None,
         };
-        let running = tokio::spawn(vouch(endorser.clone(), endorse.clone()));
+        let running = tokio::spawn(vouch(endorser.clone(), endorse.clone(), code));
         Ok(Self {
             playbook: Playbook::shipped()?,
             ec2: Ec2::new(config, calls.clone()),
@@ -96,6 +98,7 @@ impl<S: Worm> Environment<S> {
             calls,
             endorser,
             endorse,
+            code,
         })
     }
 
@@ -105,7 +108,7 @@ impl<S: Worm> Environment<S> {
         let running = match vouching.running.take() {
             Some(running) => running,
             None if vouching.until.is_some_and(|until| calls::now().plus(RENEW) < until) => return,
-            None => tokio::spawn(vouch(self.endorser.clone(), self.endorse.clone())),
+            None => tokio::spawn(vouch(self.endorser.clone(), self.endorse.clone(), self.code)),
         };
         match tokio::time::timeout(PATIENCE, running).await {
             Ok(Ok(Ok((envelope, until)))) => {
@@ -118,7 +121,7 @@ impl<S: Worm> Environment<S> {
     }
 }
 
-async fn vouch(endorser: KmsEndorser, mut endorse: Endorse) -> Vouched {
+async fn vouch(endorser: KmsEndorser, mut endorse: Endorse, code: fn() -> Option<Sha256>) -> Vouched {
     endorse.code_sha256 = tokio::task::spawn_blocking(code).await.ok().flatten();
     endorser.endorse(&endorse, calls::now()).await
 }

@@ -36,11 +36,14 @@ pub async fn handle<S: Worm>(event: &[u8], invocation: &Invocation, environment:
             Err(refused) => refuse(*refused, environment).await,
         },
     };
-    if let Ok(Answer { outcome, attention, .. }) = &answer {
+    if let Ok(Answer { outcome, attention, degraded, .. }) = &answer {
         let function = environment.settings.function.as_str();
         responder::count(function, &format!("{outcome:?}"), 1, calls::now());
         if *attention == Attention::Page && *outcome != Said::NeedsHuman {
             responder::count(function, "NeedsHuman", 1, calls::now());
+        }
+        if !degraded.is_empty() {
+            responder::count(function, "Degraded", 1, calls::now());
         }
     }
     answer

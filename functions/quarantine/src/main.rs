@@ -5,8 +5,9 @@ use quarantine::Environment;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    lambda_runtime::tracing::init_default_subscriber();
-    let environment: Environment<S3> = Environment::load(|name| std::env::var(name).ok()).await?;
+    let get = |name: &'static str| std::env::var(name).ok();
+    responder::log_to_stdout(get);
+    let environment: Environment<S3> = Environment::load(get)?;
     responder::serve(async |event: &[u8], invocation: &responder::Invocation| {
         quarantine::handle(event, invocation, &environment).await
     })

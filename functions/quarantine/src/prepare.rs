@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use evidence::{Kind, Subject};
 use evidence_store::Worm;
-use ids::{IncidentId, Sha256, SignalId, VpcId};
+use ids::{IncidentId, RuleName, Sha256, SignalId, VpcId};
 use plan::Case;
 use responder::{Attention, Invocation, Transient};
 
@@ -34,15 +34,15 @@ pub(crate) async fn prepare<S: Worm>(
     let request = Sha256::of(invocation.id.as_bytes());
     let (incident, signal) =
         (IncidentId::derive(&format!("ec2:region:{account}:{region}"), "prepare"), SignalId::of_bytes(&request));
+    let rule: RuleName = "prepared-by-hand".parse().map_err(Transient::of)?;
     let mut cause =
         Cause::new(environment, calls::now(), Some(incident.clone()), signal.clone(), vec![Subject::new("request", request)]);
-    let rule = "prepared-by-hand".parse().map_err(Transient::of)?;
-    cause.rule = Some(rule);
+    cause.rule = Some(rule.clone());
     let case = Case {
         incident,
         signal,
         account: account.clone(),
-        rule: "prepared-by-hand".parse().map_err(Transient::of)?,
+        rule,
         playbook: environment.playbook.digest(),
         intent: cause.key.to_string(),
         now: calls::now(),
@@ -71,7 +71,12 @@ pub(crate) async fn prepare<S: Worm>(
     for vpc in &vpcs {
         let ours = groups.iter().filter(|group| group.vpc == *vpc && group.tagged && group.owner == account && group.rules == 0);
         match ours.min_by_key(|group| (Some(&group.id) != pins.get(vpc), &group.id)) {
-            Some(group) => environment.holds.pin(&account, &region, vpc, &group.id, pins.get(vpc)).await.map_err(Transient::of)?,
+            // The groups are there, pinned or not: without a pin the plans choose alike all the same.
+            Some(group) => {
+                if let Err(error) = environment.holds.pin(&account, &region, vpc, &group.id, pins.get(vpc)).await {
+                    answer.degraded.push(error.to_string());
+                }
+            }
             None => missing.push(vpc.to_string()),
         }
     }

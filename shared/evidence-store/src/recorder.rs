@@ -274,6 +274,13 @@ impl<S: Worm> Recorder<S> {
         self.vouched(key, &bytes).ok().map(|(predicate, _)| predicate.body)
     }
 
+    /// A record that an earlier run signed and could not store, if our own KMS key vouches for it. It is still late.
+    #[must_use]
+    pub fn parked<B: DeserializeOwned>(&self, key: &RecordKey, bytes: &[u8]) -> Option<Recorded<B>> {
+        let (predicate, sha256) = self.vouched(key, bytes).ok()?;
+        Some(Recorded { value: predicate.body, link: Link { key: key.clone(), sha256 }, kept: Kept::Late, found: Found::Earlier })
+    }
+
     /// Files a record that an earlier run signed and could not store. True if it is durable.
     pub async fn file(&self, key: &RecordKey, bytes: &[u8]) -> bool {
         match self.store.create(&key.to_string(), bytes).await {

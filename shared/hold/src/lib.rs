@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use aws_types::SdkConfig;
 use calls::CallLog;
+use futures_util::future::try_join_all;
 use ids::{AccountId, EniId, IncidentId, Region, SgId, Timestamp, VpcId};
 use thiserror::Error;
 
@@ -186,14 +187,15 @@ impl Holds {
         }
     }
 
-    /// Keeps a signed intent that the evidence store would not take, so that it can be filed late.
+    /// Keeps a signed intent that the evidence store would not take, so that it can be filed late. One that waits under this key already
+    /// stays: it is the plan that was run first.
     ///
     /// # Errors
     /// If the table does not answer either.
     pub async fn park(&self, target: &str, key: &str, bytes: &[u8]) -> Result<(), HoldError> {
         let names = HashMap::from([("#parked".to_owned(), row::parked(key))]);
         let values = HashMap::from([(":bytes".to_owned(), AttributeValue::B(Blob::new(bytes)))]);
-        self.update("a parked intent", target, "SET #parked = :bytes".to_owned(), names, values).await
+        self.update("a parked intent", target, "SET #parked = if_not_exists(#parked, :bytes)".to_owned(), names, values).await
     }
 
     /// Forgets a parked intent that has been filed.
@@ -215,15 +217,14 @@ impl Holds {
         region: &Region,
         vpcs: &BTreeSet<VpcId>,
     ) -> Result<BTreeMap<VpcId, SgId>, HoldError> {
-        let mut pins = BTreeMap::new();
-        for vpc in vpcs {
+        let looks = vpcs.iter().map(async |vpc| {
             let answer =
                 self.client.get_item().table_name(&self.table).key("pk", text(&pin_key(account, region, vpc))).send().await;
             let item = answer.map_err(|error| failed("a pin", &error))?.item.unwrap_or_default();
             let group = item.get("group").and_then(|value| value.as_s().ok()).and_then(|id| id.parse().ok());
-            pins.extend(group.map(|group| (vpc.clone(), group)));
-        }
-        Ok(pins)
+            Ok(group.map(|group| (vpc.clone(), group)))
+        });
+        Ok(try_join_all(looks).await?.into_iter().flatten().collect())
     }
 
     /// Remembers the sealed group of a VPC, in place of `instead_of` only.

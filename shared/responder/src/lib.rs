@@ -5,9 +5,12 @@ mod settings;
 use std::fmt;
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
-pub use aws_config::SdkConfig;
-use aws_config::timeout::TimeoutConfig;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_types::timeout::TimeoutConfig;
+pub use aws_types::SdkConfig;
+use aws_types::region::Region as SdkRegion;
 use ids::{AccountId, Region};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Serialize;
@@ -40,14 +43,45 @@ pub enum Attention {
     Page,
 }
 
-/// The SDK configuration of a function: slim timeouts, because a responder's caller is a clock.
-pub async fn sdk_config() -> SdkConfig {
+/// The SDK configuration of a function: what Lambda sets, and nothing else, with slim timeouts, because a responder's caller is a clock.
+///
+/// Lambda gives every sandbox its Region and its role's credentials as environment variables (Lambda developer guide, "Using Lambda
+/// environment variables"). A lookup of profiles, of files and of metadata services would find nothing more, and would make the
+/// program larger and its start slower. `AWS_ENDPOINT_URL` points all clients at another AWS, `AWS_USE_FIPS_ENDPOINT` at FIPS endpoints.
+///
+/// # Errors
+/// If the Region or the credentials are missing.
+pub fn sdk_config(get: impl Fn(&'static str) -> Option<String>) -> Result<SdkConfig, SettingsError> {
+    let optional = |name| get(name).filter(|value| !value.is_empty());
+    let required = |name| optional(name).ok_or(SettingsError::NoLambda(name));
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
         .operation_attempt_timeout(Duration::from_secs(5))
         .operation_timeout(Duration::from_secs(10))
         .build();
-    aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts).load().await
+    let (id, secret) = (required("AWS_ACCESS_KEY_ID")?, required("AWS_SECRET_ACCESS_KEY")?);
+    let credentials = Credentials::new(id, secret, optional("AWS_SESSION_TOKEN"), None, "Lambda");
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(SdkRegion::new(required("AWS_REGION")?))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .timeout_config(timeouts);
+    config.set_endpoint_url(optional("AWS_ENDPOINT_URL"));
+    config.set_use_fips(optional("AWS_USE_FIPS_ENDPOINT").map(|value| value == "true"));
+    Ok(config.build())
+}
+
+/// Sends what the runtime has to say to the function's log: warnings, and information if `AWS_LAMBDA_LOG_LEVEL` asks for
+/// it. No finer level: the runtime's own would print events.
+pub fn log_to_stdout(get: impl Fn(&'static str) -> Option<String>) {
+    use tracing_subscriber::filter::LevelFilter;
+    let level = match get("AWS_LAMBDA_LOG_LEVEL").as_deref() {
+        Some("TRACE" | "DEBUG" | "INFO") => LevelFilter::INFO,
+        Some("ERROR" | "FATAL") => LevelFilter::ERROR,
+        _ => LevelFilter::WARN,
+    };
+    // Lambda puts a time on every line by itself.
+    tracing_subscriber::fmt().with_max_level(level).without_time().with_target(false).init();
 }
 
 /// What Lambda says of one invocation.
@@ -82,7 +116,8 @@ pub async fn serve<A: Serialize>(
     let handle = &handle;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
         let invocation = Invocation::read(&event.context.request_id, &event.context.invoked_function_arn);
-        let answer = handle(event.payload.get().as_bytes(), &invocation).await;
+        // Boxed: a whole story's future, inside the runtime's own layers, nests deeper than the compiler looks.
+        let answer = Box::pin(handle(event.payload.get().as_bytes(), &invocation)).await;
         answer.map_err(lambda_runtime::Error::from)
     }))
     .await

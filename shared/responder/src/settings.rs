@@ -41,6 +41,9 @@ pub enum SettingsError {
     /// It is not set.
     #[error("`{0}` is not set: the template sets it")]
     Missing(&'static str),
+    /// It is not set, and Lambda sets it.
+    #[error("`{0}` is not set: Lambda sets it, and so must whoever runs the function elsewhere")]
+    NoLambda(&'static str),
     /// It is set to something else than it may be.
     #[error("`{name}` must be {expected}")]
     Wrong {

@@ -1,0 +1,256 @@
+//! The local AWS with the template deployed on it, as `tests/local-aws/with_local_aws.py` leaves it, and what scenarios need there.
+
+mod caller;
+mod machine;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use calls::CallLog;
+use evidence::{Report, Root, Verifier};
+use evidence_store::S3;
+use ids::{IncidentId, Sha256};
+use quarantine::{Answer, Environment};
+use responder::{Invocation, Settings, Transient};
+use serde_json::{Value, json};
+
+pub(crate) use caller::{Caller, Refusal, texts};
+pub(crate) use machine::{Machine, finding};
+pub(crate) use wire::{Asked, Fate, Wire, ec2_error, json_error, s3_error};
+
+/// The local AWS.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) stack: Value,
+    pub(crate) root: Caller,
+    /// No record of this test has an earlier key.
+    since: String,
+    known: Mutex<BTreeMap<String, Filed>>,
+}
+
+/// One sandbox of the function, in this process, under the deployed role's own credentials.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    pub(crate) environment: Environment<S3>,
+    pub(crate) wire: Wire,
+    arn: String,
+}
+
+/// A record as it lies in the bucket.
+#[derive(Debug, Clone)]
+pub(crate) struct Filed {
+    pub(crate) key: String,
+    pub(crate) predicate: Value,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Filed {
+    /// `intent`, `outcome`, `decision`, `refusal`.
+    pub(crate) fn kind(&self) -> &str {
+        self.key.rsplit('-').next().unwrap().trim_end_matches(".json")
+    }
+
+    pub(crate) fn body(&self) -> &Value {
+        &self.predicate["body"]
+    }
+}
+
+impl Stage {
+    pub(crate) fn open() -> Self {
+        let path =
+            std::env::var("CORDON_STACK").expect("this test needs the local AWS: `make test` starts one and sets CORDON_STACK");
+        let stack: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let root = Caller {
+            endpoint: text(&stack["endpoint"]),
+            region: text(&stack["region"]),
+            credentials: Credentials::new("test", "test", None, None, "test"),
+        };
+        let began = calls::now().to_string();
+        // `2026-11-23T20:18:…` is filed under `2026/11/23/20/18`.
+        let since = format!("rec/quarantine/{}", began[..16].replace(['-', 'T', ':'], "/"));
+        Self { stack, root, since, known: Mutex::default() }
+    }
+
+    pub(crate) fn output(&self, name: &str) -> String {
+        text(&self.stack["outputs"][name])
+    }
+
+    pub(crate) fn account(&self) -> String {
+        text(&self.stack["account"])
+    }
+
+    /// A caller with the function's own credentials.
+    pub(crate) fn role(&self) -> Caller {
+        let part = |name: &str| text(&self.stack["role_credentials"][name]);
+        let credentials =
+            Credentials::new(part("access_key_id"), part("secret_access_key"), Some(part("session_token")), None, "test");
+        Caller { credentials, ..self.root.clone() }
+    }
+
+    /// A new sandbox with the deployed configuration and nothing wrong.
+    pub(crate) fn sandbox(&self) -> Sandbox {
+        self.sandbox_with(&[], Wire::good())
+    }
+
+    /// A new sandbox in which some variables and the wire are different.
+    pub(crate) fn sandbox_with(&self, variables: &[(&str, &str)], wire: Wire) -> Sandbox {
+        let role = self.role();
+        let deployed: BTreeMap<String, String> = serde_json::from_value(self.stack["function_environment"].clone()).unwrap();
+        let get = |name: &'static str| match variables.iter().find(|(other, _)| *other == name) {
+            Some((_, value)) => Some((*value).to_owned()),
+            None if name.starts_with("AWS_") => [
+                ("AWS_REGION", &*role.region),
+                ("AWS_ENDPOINT_URL", &*role.endpoint),
+                ("AWS_ACCESS_KEY_ID", "-"),
+                ("AWS_SECRET_ACCESS_KEY", "-"),
+            ]
+            .into_iter()
+            .find_map(|(other, value)| (other == name).then(|| value.to_owned())),
+            None => deployed.get(name).cloned(),
+        };
+        let config = responder::sdk_config(get).unwrap().into_builder();
+        let config =
+            config.credentials_provider(SharedCredentialsProvider::new(role.credentials.clone())).http_client(wire.clone()).build();
+        let settings = Settings::read(get).unwrap();
+        let calls = CallLog::default();
+        let store = S3::new(&config, calls.clone(), settings.bucket.clone());
+        // A test program is a hundred times as large as the function: hashing it would take longer than KMS is waited for.
+        let environment = Environment::new(settings, &config, calls, store, || Some(Sha256::of(b"a test"))).unwrap();
+        Sandbox { environment, wire, arn: self.output("FunctionArn") }
+    }
+
+    /// All records of an incident, oldest first, each opened as the verifier does.
+    pub(crate) async fn records(&self, incident: &IncidentId) -> Vec<Filed> {
+        let mut found = self.all_records().await;
+        found.retain(|filed| filed.predicate["record"]["incident"] == incident.to_string());
+        found
+    }
+
+    /// All records since this test began, other tests' too.
+    async fn all_records(&self) -> Vec<Filed> {
+        let (bucket, mut after) = (self.output("EvidenceBucket"), self.since.clone());
+        let mut found = Vec::new();
+        loop {
+            let page = format!("/{bucket}?list-type=2&prefix=rec%2F&start-after={}", after.replace('/', "%2F"));
+            let listed = self.root.send("s3", "GET", &page, &[], Vec::new()).await.unwrap();
+            let keys = texts(&listed, "Key");
+            for key in &keys {
+                found.push(self.record(key).await);
+            }
+            match keys.last() {
+                Some(last) if listed.contains("<IsTruncated>true<") => after.clone_from(last),
+                _ => break,
+            }
+        }
+        found.sort_by_key(|filed| text(&filed.predicate["record"]["time"]));
+        found
+    }
+
+    /// What the verifier says of an incident's records and of all others of their sessions, with the deployed key as its root.
+    pub(crate) async fn verify(&self, incident: &IncidentId) -> Report {
+        let session = |filed: &Filed| text(&filed.predicate["record"]["session"]["id"]);
+        let sessions: BTreeSet<String> = self.records(incident).await.iter().map(session).collect();
+        let pem = text(&self.stack["signing_key_pem"]);
+        let der = from_base64(&pem.lines().filter(|line| !line.starts_with('-')).collect::<String>());
+        let root = Root { function: Some("quarantine".parse().unwrap()), fingerprint: Sha256::of(&der) };
+        let mut verifier = Verifier::new(vec![root]);
+        for filed in self.all_records().await.iter().filter(|filed| sessions.contains(&session(filed))) {
+            verifier.add(&filed.key, &filed.bytes, None, calls::now());
+        }
+        verifier.finish(calls::now())
+    }
+
+    /// The record at a key.
+    pub(crate) async fn record(&self, key: &str) -> Filed {
+        // Nobody can change one: that is the point of them.
+        if let Some(known) = self.known.lock().unwrap().get(key) {
+            return known.clone();
+        }
+        let path = format!("/{}/{key}", self.output("EvidenceBucket"));
+        let bytes = self.root.send("s3", "GET", &path, &[], Vec::new()).await.unwrap().into_bytes();
+        let (statement, _) = evidence::open::<Value>(&key.parse().unwrap(), &bytes).unwrap();
+        let filed = Filed { key: key.to_owned(), predicate: serde_json::to_value(statement.predicate).unwrap(), bytes };
+        self.known.lock().unwrap().insert(key.to_owned(), filed.clone());
+        filed
+    }
+
+    /// The hold's row of a machine, as DynamoDB has it.
+    pub(crate) async fn row(&self, machine: &Machine) -> Value {
+        let asked =
+            json!({ "TableName": self.output("Table"), "Key": { "pk": { "S": self.hold_key(machine) } }, "ConsistentRead": true });
+        self.root.json("dynamodb", "DynamoDB_20120810.GetItem", &asked).await.unwrap()["Item"].clone()
+    }
+
+    fn hold_key(&self, machine: &Machine) -> String {
+        format!("hold#ec2:instance:{}:{}:{}", self.account(), self.root.region, machine.instance)
+    }
+
+    /// As if the lease of a dead invocation had run out: forty seconds that no test has to wait for.
+    pub(crate) async fn let_the_lease_run_out(&self, machine: &Machine) {
+        self.update_row(machine, "SET lease_until = :past", json!({ ":past": { "N": "1" } })).await;
+    }
+
+    /// Changes a hold's row.
+    pub(crate) async fn update_row(&self, machine: &Machine, update: &str, values: Value) {
+        let asked = json!({
+            "TableName": self.output("Table"),
+            "Key": { "pk": { "S": self.hold_key(machine) } },
+            "UpdateExpression": update,
+            "ExpressionAttributeValues": values,
+        });
+        self.root.json("dynamodb", "DynamoDB_20120810.UpdateItem", &asked).await.unwrap();
+    }
+}
+
+impl Sandbox {
+    /// What one delivery of an event comes to.
+    pub(crate) async fn deliver(&self, event: &Value) -> Result<Answer, Transient> {
+        self.deliver_bytes(event.to_string().as_bytes()).await
+    }
+
+    pub(crate) async fn deliver_bytes(&self, event: &[u8]) -> Result<Answer, Transient> {
+        quarantine::handle(event, &self.invocation(), &self.environment).await
+    }
+
+    fn invocation(&self) -> Invocation {
+        static NTH: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let nth = NTH.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        // Unlike Lambda's these begin anew in each process: the process is part of it.
+        Invocation::read(&format!("invocation-{}-{nth}", std::process::id()), &self.arn)
+    }
+
+    /// A delivery that is killed when a request hangs; none if it was.
+    pub(crate) async fn deliver_until_hung(&self, event: &Value) -> Option<Result<Answer, Transient>> {
+        tokio::select! {
+            biased;
+            answer = self.deliver(event) => Some(answer),
+            () = self.wire.hung() => None,
+        }
+    }
+}
+
+/// Waits for something that another process brings about.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "this never came: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+}
+
+pub(crate) fn from_base64(text: &str) -> Vec<u8> {
+    STANDARD.decode(text).unwrap()
+}
