@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help check test drill fmt
+.PHONY: help check test drill bench fmt
 
 CORDON_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/cordon
 export CORDON_CACHE
@@ -33,6 +33,9 @@ check: $(CARGO_DENY) ## Format, lints, dependency rules, docs, template: what CI
 
 drill: ## The whole story on a local AWS: a finding, a sealed machine, a proof
 	@python3 tests/local-aws/drill.py
+
+bench: ## How fast the function starts and acts, beside the same handler in Python
+	@python3 tests/bench/compare.py
 
 test: target/guardduty-model.json ## Every test: the drill, the examples in the docs, and all others on a local AWS with the template deployed
 	@python3 tests/local-aws/drill.py

@@ -85,7 +85,6 @@ impl<S: Worm> Environment<S> {
             session: session.id().clone(),
             session_key: session.public_key().clone(),
             function: settings.function.clone(),
-            code_sha256: None,
         };
         let running = tokio::spawn(vouch(endorser.clone(), endorse.clone(), code));
         Ok(Self {
@@ -121,12 +120,12 @@ impl<S: Worm> Environment<S> {
     }
 }
 
-async fn vouch(endorser: KmsEndorser, mut endorse: Endorse, code: fn() -> Option<Sha256>) -> Vouched {
-    endorse.code_sha256 = tokio::task::spawn_blocking(code).await.ok().flatten();
-    endorser.endorse(&endorse, calls::now()).await
+async fn vouch(endorser: KmsEndorser, endorse: Endorse, code: fn() -> Option<Sha256>) -> Vouched {
+    let code = async { tokio::task::spawn_blocking(code).await.ok().flatten() };
+    endorser.endorse(&endorse, code, calls::now()).await
 }
 
 /// The hash of the program that is running.
 fn code() -> Option<Sha256> {
-    std::fs::read("/proc/self/exe").ok().map(|bytes| Sha256::of(&bytes))
+    std::fs::File::open("/proc/self/exe").and_then(Sha256::of_reader).ok()
 }

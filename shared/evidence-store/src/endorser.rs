@@ -25,8 +25,6 @@ pub struct Endorse {
     pub session_key: PublicKey,
     /// The function.
     pub function: FunctionName,
-    /// SHA-256 of the running program, if it could be read.
-    pub code_sha256: Option<Sha256>,
 }
 
 /// The function's own KMS key.
@@ -44,18 +42,25 @@ impl KmsEndorser {
         Self { client: Client::from_conf(config), key }
     }
 
-    /// Asks KMS to vouch for a session until twelve hours from `now`.
+    /// Asks KMS to vouch for a session until twelve hours from `now`. `code` finds out the SHA-256 of the running program, if that can
+    /// be read; it is awaited beside KMS's first answer.
     ///
     /// # Errors
     /// If KMS does not answer, refuses, or answers with what is not a signature by its own key.
-    pub async fn endorse(&self, what: &Endorse, now: Timestamp) -> Result<(dsse::Envelope, Timestamp), StoreError> {
+    pub async fn endorse(
+        &self,
+        what: &Endorse,
+        code: impl Future<Output = Option<Sha256>>,
+        now: Timestamp,
+    ) -> Result<(dsse::Envelope, Timestamp), StoreError> {
         let not_after = now.plus(VALID);
-        let endorser = self.public_key().await?;
+        let (endorser, code_sha256) = futures_util::future::join(self.public_key(), code).await;
+        let endorser = endorser?;
         let endorsement = Endorsement {
             session: what.session.clone(),
             session_key: what.session_key.clone(),
             function: what.function.clone(),
-            code_sha256: what.code_sha256,
+            code_sha256,
             not_before: now,
             not_after,
             endorser,

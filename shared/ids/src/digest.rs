@@ -24,6 +24,23 @@ impl Sha256 {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
+    /// The digest of all that `reader` has, a piece at a time: memory does not grow with it.
+    ///
+    /// # Errors
+    /// What the reader says.
+    pub fn of_reader(mut reader: impl std::io::Read) -> std::io::Result<Self> {
+        let mut hasher = sha2::Sha256::new();
+        let mut piece = vec![0; 64 * 1024];
+        loop {
+            match reader.read(&mut piece) {
+                Ok(0) => return Ok(Self(hasher.finalize().into())),
+                Ok(length) => hasher.update(piece.get(..length).unwrap_or_default()),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// A digest computed elsewhere.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -122,5 +139,12 @@ mod tests {
         assert_eq!(Sha256::of(b"").to_string(), known);
         assert_eq!(known.parse::<Sha256>(), Ok(Sha256::of(b"")));
         assert!("e3b0".parse::<Sha256>().is_err());
+    }
+
+    #[test]
+    fn a_reader_has_the_digest_of_its_bytes() {
+        let bytes: Vec<u8> = (0..200_000u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
+        assert_eq!(Sha256::of_reader(bytes.as_slice()).unwrap(), Sha256::of(&bytes));
+        assert_eq!(Sha256::of_reader(std::io::empty()).unwrap(), Sha256::of(b""));
     }
 }
