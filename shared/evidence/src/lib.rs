@@ -2,6 +2,7 @@
 
 pub mod dsse;
 mod endorsement;
+pub mod log;
 mod record;
 mod secret;
 mod session;

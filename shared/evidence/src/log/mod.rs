@@ -1,0 +1,16 @@
+//! The log that orders records: a Merkle tree over small leaves, in C2SP's tlog formats.
+//!
+//! What is in the log is decided by *batches*, each an object that is created once. Everything else here (tiles, roots, checkpoints,
+//! proofs) is a function of the batches, so whatever was lost or half written can be derived again.
+
+mod batch;
+mod checkpoint;
+mod proof;
+mod tile;
+mod tree;
+
+pub use batch::{Batch, BatchError, Entry, Odd, Orphan, Seal, Sealed, batch_key, batch_number};
+pub use checkpoint::{Checkpoint, CheckpointError, checkpoint_key};
+pub use proof::{Receipt, consistency, inclusion, leads_to, proves};
+pub use tile::{Grown, Tile, TilePath, entry_bundle};
+pub use tree::{Edge, leaf_hash, node_hash};
