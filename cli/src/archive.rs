@@ -79,8 +79,9 @@ fn read_listed(
     now: Timestamp,
 ) -> anyhow::Result<()> {
     let Listed { key, version_id, .. } = object;
+    let version = Version { id: version_id.clone(), stored: object.last_modified };
     if object.delete_marker {
-        verifier.fault(FaultKind::Failure, key, format_args!("hidden under delete marker {version_id}"));
+        verifier.hidden(key, &version);
         return Ok(());
     }
     if object.mode.as_deref() != Some("COMPLIANCE") {
@@ -98,7 +99,7 @@ fn read_listed(
     if object.sha256.is_some_and(|digest| digest != Sha256::of(&bytes)) {
         verifier.fault(FaultKind::Failure, key, "its bytes are not those that S3 computed the SHA-256 of");
     }
-    verifier.add(key, &bytes, Some(Version { stored: object.last_modified }), now);
+    verifier.add(key, &bytes, Some(&version), now);
     Ok(())
 }
 

@@ -15,4 +15,4 @@ pub use record::{
 };
 pub use secret::Secret;
 pub use session::{Draft, Session, SignError, Signed};
-pub use verify::{Fault, FaultKind, Report, Root, RootError, Standing, Verifier, Version};
+pub use verify::{Examined, Fault, FaultKind, LogReport, Report, Root, RootError, Standing, Verifier, Version};

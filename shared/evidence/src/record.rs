@@ -102,6 +102,18 @@ impl RecordKey {
     pub fn sibling(&self, attempt: u32, kind: Kind) -> Self {
         Self { attempt, kind, ..self.clone() }
     }
+
+    /// Whether both are about the same cause: all but attempt and kind is equal.
+    #[must_use]
+    pub fn is_sibling(&self, other: &Self) -> bool {
+        (&self.function, &self.minute, &self.id) == (&other.function, &other.minute, &other.id)
+    }
+
+    /// `YYYY/MM/DD/HH/mm`, when its cause was first claimed.
+    #[must_use]
+    pub fn minute(&self) -> &str {
+        &self.minute
+    }
 }
 
 impl fmt::Display for RecordKey {

@@ -1,0 +1,267 @@
+//! Reads evidence back and believes nothing.
+//!
+//! Objects go in one by one, in the order of their keys, as every listing gives them: keys, then the log, then the records. What stays
+//! in memory is the log's line for each record until the record is met, a few words for each session, and what is wrong.
+//! [`Verifier::finish`] says what held.
+//!
+//! What this cannot see: without a log, the newest records of a session, if they were withheld before anybody else saw them; and false
+//! records that a thief of a live session key, or a writer that was taken over, added before they were sealed.
+
+mod chain;
+mod group;
+mod ledger;
+mod report;
+mod root;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use ids::{FunctionName, IncidentId, SessionId, Sha256, Timestamp};
+use serde::de::IgnoredAny;
+
+use crate::dsse::Envelope;
+use crate::endorsement::{Endorsement, PublicKey};
+use crate::record::{Header, Record, RecordError, RecordKey, open};
+use chain::Sessions;
+use group::Group;
+use ledger::Ledger;
+
+pub use report::{Fault, FaultKind, LogReport, Report, Standing};
+pub use root::{Root, RootError};
+
+/// S3 and Lambda clocks may differ by what SigV4 tolerates (AWS General Reference, "Elements of a request signature": 15 minutes).
+const SKEW: Duration = Duration::from_secs(15 * 60);
+
+/// The function that keeps the log.
+const SEAL: &str = "seal";
+
+/// What the store says of an object, apart from its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The store's name for this version.
+    pub id: String,
+    /// The store's own time for it.
+    pub stored: Timestamp,
+}
+
+/// An object that was looked at by itself: the part of the work that needs nothing else, and so can be done beside others.
+#[derive(Debug)]
+pub struct Examined {
+    object: String,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Record(Box<Result<Record<IgnoredAny>, RecordError>>),
+    Batch(Vec<u8>),
+    Checkpoint(Vec<u8>),
+    CheckpointBundle,
+    Key(Option<PublicKey>),
+    Stranger,
+}
+
+impl Examined {
+    /// Looks at `bytes`, found at the key `object`.
+    #[must_use]
+    pub fn look(object: &str, bytes: &[u8]) -> Self {
+        let content = if let Ok(key) = object.parse::<RecordKey>() {
+            Content::Record(Box::new(open(&key, bytes)))
+        } else if object.starts_with("log/batch/") {
+            Content::Batch(bytes.to_vec())
+        } else if object.starts_with("log/cp/") && object.ends_with(".note") {
+            Content::Checkpoint(bytes.to_vec())
+        } else if object.starts_with("log/cp/") && object.ends_with(".sigstore.json") {
+            // The note's own signature in another wrapping, for tools that know no notes: what it says is checked there.
+            Content::CheckpointBundle
+        } else if let Some(name) = object.strip_prefix("keys/seal/") {
+            // Named by its own digest, so that it needs nobody's word.
+            let named = |key: &PublicKey| name == format!("{}.der", key.fingerprint());
+            Content::Key(PublicKey::from_der(bytes).ok().filter(named))
+        } else {
+            Content::Stranger
+        };
+        Self { object: object.to_owned(), content }
+    }
+}
+
+/// See the module's own words.
+#[derive(Debug, Default)]
+pub struct Verifier {
+    roots: Vec<Root>,
+    records: usize,
+    incidents: BTreeSet<IncidentId>,
+    group: Group,
+    sessions: Sessions,
+    ledger: Ledger,
+    /// Each session's endorsement as it was last seen to hold: a signature need not be checked a thousand times.
+    endorsed: BTreeMap<SessionId, (Envelope, Endorsement)>,
+    endorsers: BTreeMap<Sha256, BTreeSet<FunctionName>>,
+    code: BTreeSet<Sha256>,
+    faults: Vec<Fault>,
+}
+
+impl Verifier {
+    /// A verifier that trusts `roots`; with none it can say *self-consistent* at best.
+    #[must_use]
+    pub fn new(roots: Vec<Root>) -> Self {
+        Self { roots, ..Self::default() }
+    }
+
+    /// Notes a fault that the reader of the store found: a second version, a delete marker, a digest that differs.
+    pub fn fault(&mut self, kind: FaultKind, object: impl fmt::Display, reason: impl fmt::Display) {
+        self.faults.push(Fault { kind, object: object.to_string(), reason: reason.to_string() });
+    }
+
+    fn fail(&mut self, object: impl fmt::Display, reason: impl fmt::Display) {
+        self.fault(FaultKind::Failure, object, reason);
+    }
+
+    /// Reads one object. `version` is what the store says of it, where there is such a store; `now` is the reader's clock.
+    pub fn add(&mut self, object: &str, bytes: &[u8], version: Option<&Version>, now: Timestamp) {
+        self.admit(Examined::look(object, bytes), version, now);
+    }
+
+    /// Takes in an object that was looked at.
+    pub fn admit(&mut self, examined: Examined, version: Option<&Version>, now: Timestamp) {
+        let Examined { object, content } = examined;
+        let mut found = Vec::new();
+        match content {
+            Content::Record(record) => match *record {
+                Ok(record) => self.record(&object, record, version, now),
+                Err(error) => self.fail(&object, error),
+            },
+            Content::Batch(bytes) => self.ledger.batch(&object, &bytes, &mut found),
+            Content::Checkpoint(bytes) => self.checkpoint(&object, &bytes),
+            Content::CheckpointBundle => {}
+            Content::Key(Some(key)) => self.ledger.know(key),
+            Content::Key(None) => self.fail(&object, "not the public key that its name says"),
+            Content::Stranger => self.fail(&object, "not a record's key: something was put among the evidence"),
+        }
+        self.found(found);
+    }
+
+    /// Takes in a checkpoint, from this store or kept elsewhere since: `object` says where it came from.
+    pub fn checkpoint(&mut self, object: &str, note: &[u8]) {
+        let mut found = Vec::new();
+        let speaks = |root: &Root| root.function.as_ref().is_none_or(|function| function.as_str() == SEAL);
+        let trusted =
+            |key: &Sha256| self.roots.is_empty() || self.roots.iter().any(|root| root.fingerprint == *key && speaks(root));
+        self.ledger.checkpoint(object, note, trusted, &mut found);
+        self.found(found);
+    }
+
+    /// Notes that the newest version of an object is a delete marker, which hides it and lets another take its place.
+    pub fn hidden(&mut self, object: &str, version: &Version) {
+        let mut found = vec![(FaultKind::Failure, object.to_owned(), format!("hidden under delete marker {}", version.id))];
+        self.ledger.meet(object, Sha256::of(b""), version.stored, Some(version), &mut found);
+        self.found(found);
+    }
+
+    fn found(&mut self, found: Vec<group::Found>) {
+        self.faults.extend(found.into_iter().map(|(kind, object, reason)| Fault { kind, object, reason }));
+    }
+
+    fn record(&mut self, object: &str, record: Record<IgnoredAny>, version: Option<&Version>, now: Timestamp) {
+        let (statement, sha256) = record;
+        let header = statement.predicate.record;
+        self.check_times(object, header.time, version, now);
+        self.check_endorsement(object, &header, version, statement.predicate.endorsement);
+        for anomaly in &header.anomalies {
+            self.fault(FaultKind::Notice, object, format_args!("it reports `{}`: {}", anomaly.key, anomaly.reason));
+        }
+        self.records += 1;
+        self.incidents.extend(header.incident.clone());
+        let mut found = Vec::new();
+        self.ledger.meet(object, sha256, header.time, version, &mut found);
+        if self.group.is_over(&header.key) {
+            std::mem::take(&mut self.group).finish(now, &mut found);
+        }
+        self.group.add(&header, sha256);
+        self.found(found);
+        let mut found = Vec::new();
+        self.sessions.add(&header.key, sha256, header.session, &mut found);
+        found.into_iter().for_each(|(object, reason)| self.fail(object, reason));
+    }
+
+    fn check_times(&mut self, object: &str, made: Timestamp, version: Option<&Version>, now: Timestamp) {
+        if made > now.plus(SKEW) {
+            self.fail(object, format_args!("made at {made}, which is in the future"));
+        }
+        let Some(version) = version else { return };
+        let apart = version.stored.millis_since(made);
+        if u128::from(apart.unsigned_abs()) > SKEW.as_millis() {
+            let reason = format!("made at {made} but stored at {}: filed late, or a clock is wrong", version.stored);
+            self.fault(FaultKind::Notice, object, reason);
+        }
+    }
+
+    fn check_endorsement(&mut self, object: &str, header: &Header, version: Option<&Version>, envelope: Option<Envelope>) {
+        let Some(envelope) = envelope else {
+            return self.fault(FaultKind::Degraded, object, "no endorsement: no KMS key vouches for who signed it");
+        };
+        let known = self.endorsed.get(&header.session.id).filter(|(known, _)| *known == envelope);
+        let endorsement = match known.map_or_else(|| Endorsement::open(&envelope), |(_, endorsement)| Ok(endorsement.clone())) {
+            Ok(endorsement) => endorsement,
+            Err(error) => return self.fail(object, error),
+        };
+        let (function, made) = (&header.key.function, header.time);
+        if endorsement.session != header.session.id
+            || endorsement.session_key != header.session.key
+            || endorsement.function != *function
+        {
+            return self.fail(object, "its endorsement is of another session, key or function");
+        }
+        let lapsed = made > endorsement.not_after || version.is_some_and(|v| v.stored > endorsement.not_after.plus(SKEW));
+        let early = made.plus(SKEW) < endorsement.not_before;
+        if lapsed || early {
+            let Endorsement { not_before, not_after, .. } = endorsement;
+            self.fail(object, format_args!("made at {made}, outside its endorsement ({not_before} to {not_after})"));
+        }
+        let fingerprint = endorsement.endorser.fingerprint();
+        self.code.extend(endorsement.code_sha256);
+        self.endorsers.entry(fingerprint).or_default().insert(function.clone());
+        if !self.roots.is_empty() {
+            let trusted = |root: &Root| root.fingerprint == fingerprint && root.function.as_ref().is_none_or(|f| f == function);
+            if !self.roots.iter().any(trusted) {
+                self.fail(object, format_args!("endorsed by key {fingerprint}, which is not a trusted root for `{function}`"));
+            }
+        }
+        self.endorsed.insert(header.session.id.clone(), (envelope, endorsement));
+    }
+
+    /// The answer, once everything has been added.
+    #[must_use]
+    pub fn finish(mut self, now: Timestamp) -> Report {
+        let (mut found, mut broken_chains) = (Vec::new(), Vec::new());
+        std::mem::take(&mut self.group).finish(now, &mut found);
+        let log = std::mem::take(&mut self.ledger).finish(now, &mut found);
+        self.found(found);
+        let sessions = std::mem::take(&mut self.sessions).finish(&mut broken_chains);
+        broken_chains.into_iter().for_each(|(object, reason)| self.fail(object, reason));
+        let shared: Vec<_> = self.endorsers.iter().filter(|(_, functions)| functions.len() > 1).map(|(key, _)| *key).collect();
+        for key in shared {
+            self.fail(key, "this KMS key speaks for more than one function");
+        }
+        self.faults.sort();
+        self.faults.dedup();
+        let standing = match self.faults.first().map(|fault| fault.kind) {
+            Some(FaultKind::Failure) => Standing::Failed,
+            _ if self.records == 0 && log.is_none() => Standing::Empty,
+            Some(FaultKind::Degraded) => Standing::Degraded,
+            _ if self.roots.is_empty() => Standing::SelfConsistent,
+            _ => Standing::Verified,
+        };
+        Report {
+            standing,
+            records: self.records,
+            sessions,
+            incidents: self.incidents,
+            endorsers: self.endorsers,
+            code: self.code,
+            log,
+            faults: self.faults,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What the verifier says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use ids::{FunctionName, IncidentId, Sha256, Timestamp};
+use serde::Serialize;
+
+/// How bad a fault is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// The evidence is not what was written.
+    Failure,
+    /// Written without an endorsement: nobody vouches for who signed it.
+    Degraded,
+    /// Worth a look; the evidence holds.
+    Notice,
+}
+
+/// One thing found, and the object it was found at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Fault {
+    /// How bad it is.
+    pub kind: FaultKind,
+    /// The object's key.
+    pub object: String,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            FaultKind::Failure => "FAILED",
+            FaultKind::Degraded => "degraded",
+            FaultKind::Notice => "note",
+        };
+        write!(f, "{kind}: {}: {}", self.object, self.reason)
+    }
+}
+
+/// What may be said of a body of evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Everything holds, up to a key that the reader named.
+    Verified,
+    /// Everything holds together; whether the right party signed was not asked.
+    SelfConsistent,
+    /// Everything holds, but some records were made without an endorsement.
+    Degraded,
+    /// Something does not hold.
+    Failed,
+    /// There is nothing to verify, which is not the same as nothing wrong.
+    Empty,
+}
+
+/// The verifier's answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The answer in a word.
+    pub standing: Standing,
+    /// Records read.
+    pub records: usize,
+    /// Sessions they belong to.
+    pub sessions: usize,
+    /// Incidents they belong to.
+    pub incidents: BTreeSet<IncidentId>,
+    /// Fingerprints of the KMS keys that endorsed them, with the function each spoke for.
+    pub endorsers: BTreeMap<Sha256, BTreeSet<FunctionName>>,
+    /// Hashes of the code that claims to have written them.
+    pub code: BTreeSet<Sha256>,
+    /// The log that orders them, if there is one here.
+    pub log: Option<LogReport>,
+    /// Everything found, worst first.
+    pub faults: Vec<Fault>,
+}
+
+/// What was seen of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogReport {
+    /// Its name: the origin line of its checkpoints.
+    pub name: String,
+    /// Batches read.
+    pub batches: u64,
+    /// Leaves they come to.
+    pub size: u64,
+    /// The root over these leaves.
+    pub root: Sha256,
+    /// When the newest batch was made.
+    pub newest: Timestamp,
+    /// Checkpoints whose signature and root hold.
+    pub checkpoints: u64,
+    /// How many leaves are under one of them.
+    pub signed: u64,
+}
