@@ -93,7 +93,7 @@ impl Store {
     }
 
     fn entry(&self, key: &RecordKey) -> Entry {
-        let (bytes, version) = &self.0[&key.to_string()];
+        let (bytes, version) = self.0.get(&key.to_string()).unwrap();
         Entry::Record(Sealed {
             key: key.clone(),
             version: version.id.clone(),
