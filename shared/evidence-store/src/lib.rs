@@ -1,13 +1,17 @@
 #![doc = include_str!("../README.md")]
 
+mod bucket;
 mod endorser;
 mod folder;
+mod kms;
 mod recorder;
 mod s3;
 mod worm;
 
+pub use bucket::Listed;
 pub use endorser::{Endorse, KmsEndorser};
 pub use folder::Folder;
+pub use kms::KmsKey;
 pub use recorder::{Found, Kept, Late, RecordFailure, Recorded, Recorder};
 pub use s3::S3;
 pub use worm::{Created, StoreError, Worm};

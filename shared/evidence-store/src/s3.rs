@@ -12,7 +12,7 @@ use ids::Sha256;
 use crate::worm::{Created, StoreError, Worm};
 
 /// A record is a few kilobytes; nothing larger than this is read.
-const LARGEST: i64 = 1 << 20;
+pub(crate) const LARGEST: i64 = 1 << 20;
 
 /// Evidence in a bucket whose default retention locks every new object in COMPLIANCE mode.
 ///
@@ -20,8 +20,8 @@ const LARGEST: i64 = 1 << 20;
 /// Every create carries `If-None-Match: *` (S3 user guide, "Conditional writes") and a SHA-256 that S3 computes again and keeps.
 #[derive(Debug, Clone)]
 pub struct S3 {
-    client: Client,
-    bucket: String,
+    pub(crate) client: Client,
+    pub(crate) bucket: String,
 }
 
 impl S3 {
@@ -35,7 +35,7 @@ impl S3 {
     }
 }
 
-fn failed<E, R>(doing: &'static str, error: &SdkError<E, R>) -> StoreError
+pub(crate) fn failed<E, R>(doing: &'static str, error: &SdkError<E, R>) -> StoreError
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
     R: std::fmt::Debug,
@@ -45,16 +45,21 @@ where
     StoreError { doing, cause, passes: !final_answer }
 }
 
-impl Worm for S3 {
-    async fn create(&self, key: &str, bytes: &[u8]) -> Result<Created, StoreError> {
+/// A digest as S3 takes it.
+pub(crate) fn checksum(digest: &Sha256) -> String {
+    STANDARD.encode(digest.as_bytes())
+}
+
+impl S3 {
+    pub(crate) async fn create_as(&self, key: &str, bytes: &[u8], content_type: &str) -> Result<Created, StoreError> {
         let answer = self
             .client
             .put_object()
             .bucket(&self.bucket)
             .key(key)
             .if_none_match("*")
-            .checksum_sha256(STANDARD.encode(Sha256::of(bytes).as_bytes()))
-            .content_type("application/vnd.dev.sigstore.bundle.v0.3+json")
+            .checksum_sha256(checksum(&Sha256::of(bytes)))
+            .content_type(content_type)
             .body(ByteStream::from(bytes.to_vec()))
             .send()
             .await;
@@ -63,6 +68,12 @@ impl Worm for S3 {
             Err(error) if error.code() == Some("PreconditionFailed") => Ok(Created::Existed),
             Err(error) => Err(failed("write the record", &error)),
         }
+    }
+}
+
+impl Worm for S3 {
+    async fn create(&self, key: &str, bytes: &[u8]) -> Result<Created, StoreError> {
+        self.create_as(key, bytes, evidence::dsse::BUNDLE_TYPE).await
     }
 
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {

@@ -109,7 +109,14 @@ impl RecordKey {
         (&self.function, &self.minute, &self.id) == (&other.function, &other.minute, &other.id)
     }
 
-    /// `YYYY/MM/DD/HH/mm`, when its cause was first claimed.
+    /// When its cause was first claimed, to the minute; none if the key's digits are no date.
+    #[must_use]
+    pub fn first_claimed(&self) -> Option<Timestamp> {
+        let [year, month, day, hour, minute] = self.minute.split('/').collect::<Vec<_>>().try_into().ok()?;
+        format!("{year}-{month}-{day}T{hour}:{minute}:00Z").parse().ok()
+    }
+
+    /// `YYYY/MM/DD/HH/mm`: the same, as the key has it.
     #[must_use]
     pub fn minute(&self) -> &str {
         &self.minute

@@ -175,7 +175,7 @@ fn batches_follow_on_each_other_and_nothing_else_does() {
     let mut edge = Edge::default();
     first.follow(1, None, &mut edge).unwrap();
     assert_eq!((edge.size(), edge.root()), (3, first.root), "a seal and two entries");
-    let empty = Batch::next("example.com/log", Some((&first, digest)), &edge, at(3600), Vec::new()).unwrap();
+    let empty = Batch::next("example.com/log", Some((1, digest)), &edge, at(3600), Vec::new()).unwrap();
     assert_eq!((empty.before, empty.size), (3, 4), "a heartbeat grows the log too");
     empty.follow(2, Some(("example.com/log", digest)), &mut edge.clone()).unwrap();
 

@@ -106,7 +106,7 @@ impl Store {
     }
 
     fn seal(&mut self, log: &mut Log, time: i64, entries: Vec<Entry>) {
-        let previous = log.last.as_ref().map(|(batch, digest)| (batch, *digest));
+        let previous = log.last.as_ref().map(|(batch, digest)| (batch.seal.batch, *digest));
         let batch = Batch::next(LOG, previous, &log.edge, at(time), entries).unwrap();
         let name = previous.map(|(_, digest)| (LOG, digest));
         batch.follow(batch.seal.batch, name, &mut log.edge).unwrap();

@@ -153,18 +153,18 @@ pub enum BatchError {
 }
 
 impl Batch {
-    /// The batch that adds `entries` to the log `log`, whose edge is `edge`, after `previous` (the last batch and its digest).
+    /// The batch that adds `entries` to the log `log`, whose edge is `edge`, after `previous` (the last batch's number and digest).
     ///
     /// # Errors
     /// None that is known; `serde_json` has the type.
     pub fn next(
         log: &str,
-        previous: Option<(&Self, Sha256)>,
+        previous: Option<(u64, Sha256)>,
         edge: &Edge,
         time: Timestamp,
         entries: Vec<Entry>,
     ) -> Result<Self, serde_json::Error> {
-        let number = previous.map_or(1, |(batch, _)| batch.seal.batch.saturating_add(1));
+        let number = previous.map_or(1, |(number, _)| number.saturating_add(1));
         let seal = Seal { batch: number, prev: previous.map(|(_, digest)| digest), time };
         let mut batch = Self {
             format: FORMAT.to_owned(),

@@ -17,6 +17,14 @@ pub struct TilePath {
     pub width: usize,
 }
 
+impl TilePath {
+    /// Whether the tile is full, and so never changes again.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.width == WIDTH
+    }
+}
+
 impl fmt::Display for TilePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.level {
@@ -109,4 +117,16 @@ pub fn entry_bundle(entries: &[Vec<u8>]) -> Vec<u8> {
         bytes.extend_from_slice(entry);
     }
     bytes
+}
+
+/// The entries of a bundle; none if it is cut off.
+#[must_use]
+pub fn read_bundle(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut entries = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk() {
+        let (entry, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+        entries.push(entry.to_vec());
+        bytes = rest;
+    }
+    bytes.is_empty().then_some(entries)
 }

@@ -1,0 +1,249 @@
+#![doc = include_str!("../README.md")]
+
+mod environment;
+mod known;
+mod position;
+mod request;
+
+use std::time::Duration;
+
+use evidence::log::{Batch, Entry, Odd, Orphan, Sealed, batch_key};
+use evidence::{RecordKey, open};
+use evidence_store::{Created, Listed, StoreError};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use ids::{Sha256, Timestamp};
+use responder::{Attention, Transient};
+use serde::Serialize;
+use serde::de::IgnoredAny;
+
+pub use environment::Environment;
+use known::Fresh;
+use position::Position;
+use request::Request;
+
+/// What this function is called in records, metrics and roots.
+const FUNCTION: &str = "seal";
+/// So many records go into one batch; more wait for the next, which follows at once.
+const BATCH: usize = 1000;
+/// So many records are read at once.
+const ABREAST: usize = 16;
+/// A record is a few kilobytes; what is larger than this is none.
+const LARGEST: u64 = 1 << 20;
+/// With no new record, an empty batch is written this long after the last.
+const HEARTBEAT: Duration = Duration::from_secs(3600);
+/// A pass begins no further batch after this long; the next pass goes on.
+const ENOUGH: Duration = Duration::from_secs(40);
+
+/// What became of a pass, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Said {
+    /// The log has grown.
+    Sealed,
+    /// There was nothing new.
+    Quiet,
+    /// The event was not understood.
+    Refused,
+}
+
+/// The function's answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Answer {
+    /// In a word.
+    pub outcome: Said,
+    /// In a sentence.
+    pub reason: String,
+    /// Whom it concerns.
+    pub attention: Attention,
+    /// Keys of the batches that this pass wrote, or found unpublished and published.
+    pub batches: Vec<String>,
+    /// How many records they seal.
+    pub records: usize,
+    /// What should not be there.
+    pub odd: Vec<Odd>,
+    /// Intents whose outcome is overdue.
+    pub orphans: Vec<Orphan>,
+    /// How many leaves the log has.
+    pub size: u64,
+}
+
+impl Answer {
+    fn new() -> Self {
+        Self {
+            outcome: Said::Quiet,
+            reason: "nothing new".to_owned(),
+            attention: Attention::None,
+            batches: Vec::new(),
+            records: 0,
+            odd: Vec::new(),
+            orphans: Vec::new(),
+            size: 0,
+        }
+    }
+
+    fn add(&mut self, batch: Batch) {
+        self.batches.push(batch_key(batch.seal.batch));
+        for entry in batch.entries {
+            match entry {
+                Entry::Record(_) => self.records += 1,
+                Entry::Odd(odd) => self.odd.push(odd),
+                Entry::Orphan(orphan) => self.orphans.push(orphan),
+            }
+        }
+    }
+
+    fn concluded(mut self, size: u64) -> Self {
+        self.size = size;
+        if !self.batches.is_empty() {
+            self.outcome = Said::Sealed;
+            self.reason = format!("{} records sealed; the log has {size} leaves", self.records);
+        }
+        if !self.orphans.is_empty() {
+            self.attention = Attention::Notify;
+            self.reason = format!("{}; {} intents have no outcome", self.reason, self.orphans.len());
+        }
+        if !self.odd.is_empty() {
+            self.attention = Attention::Page;
+            self.reason = format!("{}; {} objects should not be there", self.reason, self.odd.len());
+        }
+        self
+    }
+}
+
+/// Answers one event: seals what is there and not sealed yet.
+///
+/// # Errors
+/// If the store, KMS or the queue do not answer. The next pass begins where this one ended, whatever was done.
+pub async fn handle(event: &[u8], environment: &Environment) -> Result<Answer, Transient> {
+    let request = match Request::read(event) {
+        Ok(request) => request,
+        Err(reason) => {
+            responder::count(FUNCTION, "Refused", 1, calls::now());
+            return Ok(Answer { outcome: Said::Refused, reason: reason.to_owned(), ..Answer::new() });
+        }
+    };
+    let mut kept = environment.position.lock().await;
+    let since = request.since(calls::now());
+    // Taken out: after an error it is found anew, from what is stored.
+    let mut position = match kept.take() {
+        Some(position) => position,
+        None => Position::find(environment, since).await.map_err(Transient::of)?,
+    };
+    let answer = pass(since, &mut position, environment).await.map_err(Transient::of)?;
+    *kept = Some(position);
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    for (metric, count) in [
+        ("Batches", answer.batches.len()),
+        ("Sealed", answer.records),
+        ("Tampered", answer.odd.len()),
+        ("Orphans", answer.orphans.len()),
+    ] {
+        responder::count(FUNCTION, metric, number(count), calls::now());
+    }
+    Ok(answer)
+}
+
+/// observe → plan → create the batch → publish what follows from it; again while there is more.
+async fn pass(since: Timestamp, position: &mut Position, environment: &Environment) -> Result<Answer, StoreError> {
+    let began = calls::now();
+    let mut answer = Answer::new();
+    if since < position.known.since {
+        position.know(environment, since).await?;
+    } else {
+        position.known.forget_before(since);
+    }
+    loop {
+        let others = position.catch_up(environment).await?;
+        if !others.is_empty() {
+            finish(others, position, environment, &mut answer).await?;
+        }
+        let fresh = position.known.fresh(list(environment, since).await?);
+        let more = fresh.len() > BATCH;
+        let mut entries = examine(fresh, environment).await?;
+        let now = calls::now();
+        entries.extend(position.known.orphans(now, &entries).into_iter().map(Entry::Orphan));
+        let idle = position.last.is_none_or(|(.., time)| time.plus(HEARTBEAT) <= now);
+        if entries.is_empty() && !idle {
+            break;
+        }
+        let previous = position.last.map(|(number, digest, _)| (number, digest));
+        let made = Batch::next(&environment.log, previous, &position.edge, now, entries);
+        let (batch, bytes) = made.and_then(|batch| batch.to_bytes().map(|bytes| (batch, bytes))).map_err(|error| StoreError {
+            doing: "make a batch",
+            cause: error.to_string(),
+            passes: false,
+        })?;
+        let key = batch_key(batch.seal.batch);
+        if environment.evidence.create_once(&key, &bytes, "application/json").await? == Created::Existed {
+            // Another sealer was faster, or an answer of ours was lost: its batch is the one. What it left out is still fresh.
+            continue;
+        }
+        position.take(&environment.log, &batch, Sha256::of(&bytes))?;
+        finish(vec![batch], position, environment, &mut answer).await?;
+        if !more || calls::now().millis_since(began) > i64::try_from(ENOUGH.as_millis()).unwrap_or(i64::MAX) {
+            break;
+        }
+    }
+    Ok(answer.concluded(position.edge.size()))
+}
+
+/// Publishes what follows from new batches, and hands their orphans on.
+async fn finish(
+    batches: Vec<Batch>,
+    position: &mut Position,
+    environment: &Environment,
+    answer: &mut Answer,
+) -> Result<(), StoreError> {
+    let before = answer.orphans.len();
+    batches.into_iter().for_each(|batch| answer.add(batch));
+    // Before the hint moves on: whoever comes after a crash hands them on again.
+    environment.hand_on(answer.orphans.get(before..).unwrap_or_default()).await?;
+    position.publish(environment).await
+}
+
+/// Every version of every record since then, of every function.
+async fn list(environment: &Environment, since: Timestamp) -> Result<Vec<Listed>, StoreError> {
+    let mut listed = Vec::new();
+    for folder in environment.evidence.folders("rec/").await? {
+        let after = format!("{folder}{}", since.minute_path());
+        listed.extend(environment.evidence.versions(&folder, Some(&after)).await?);
+    }
+    Ok(listed)
+}
+
+/// Reads what is new: what does not hold is sealed too, as odd.
+async fn examine(fresh: Vec<Fresh>, environment: &Environment) -> Result<Vec<Entry>, StoreError> {
+    let looks = stream::iter(fresh.into_iter().take(BATCH)).map(|fresh| look(fresh, environment));
+    looks.buffered(ABREAST).try_collect().await
+}
+
+async fn look(fresh: Fresh, environment: &Environment) -> Result<Entry, StoreError> {
+    let odd = |listed: Listed, sha256, reason: String| {
+        Entry::Odd(Odd { key: listed.key, version: listed.version, stored: listed.stored, sha256, reason })
+    };
+    let listed = match fresh {
+        Fresh::First(listed) => listed,
+        Fresh::Odd(listed, reason) if listed.marker || listed.size > LARGEST => return Ok(odd(listed, None, reason.to_owned())),
+        Fresh::Odd(listed, reason) => {
+            let bytes = environment.evidence.record(&listed.key, Some(&listed.version)).await?;
+            return Ok(odd(listed, bytes.map(|bytes| Sha256::of(&bytes)), reason.to_owned()));
+        }
+    };
+    if listed.size > LARGEST {
+        return Ok(odd(listed, None, "larger than any record can be".to_owned()));
+    }
+    let Some(bytes) = environment.evidence.record(&listed.key, Some(&listed.version)).await? else {
+        return Ok(odd(listed, None, "listed, and then not there".to_owned()));
+    };
+    let digest = Sha256::of(&bytes);
+    let Ok(key) = listed.key.parse::<RecordKey>() else {
+        return Ok(odd(listed, Some(digest), "not a record's key".to_owned()));
+    };
+    match open::<IgnoredAny>(&key, &bytes) {
+        Ok((statement, sha256)) => {
+            let record = statement.predicate.record;
+            let (version, stored) = (listed.version, listed.stored);
+            Ok(Entry::Record(Sealed { kind: key.kind, key, version, sha256, stored, incident: record.incident, due: record.due }))
+        }
+        Err(error) => Ok(odd(listed, Some(digest), error.to_string())),
+    }
+}
