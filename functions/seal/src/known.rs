@@ -196,7 +196,7 @@ mod tests {
         let known = after(vec![sealed(&intent, "v", Some(at(900)))]);
         assert_eq!(known.orphans(at(899), &[]), []);
         let orphan = Orphan { intent: intent.clone(), due: at(900) };
-        assert_eq!(known.orphans(at(901), &[]), [orphan.clone()]);
+        assert_eq!(known.orphans(at(901), &[]), std::slice::from_ref(&orphan));
         assert_eq!(known.orphans(at(901), &[sealed(&outcome, "v", None)]), [], "its outcome comes with this very batch");
         assert_eq!(after(vec![sealed(&intent, "v", Some(at(900))), Entry::Orphan(orphan.clone())]).orphans(at(901), &[]), []);
         assert_eq!(Known::new(at(0)).orphans(at(901), &[sealed(&intent, "v", Some(at(900)))]), [orphan], "found very late");

@@ -40,7 +40,6 @@ struct Tip {
     batch: u64,
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "errors are handed over where they end")]
 fn wrong(doing: &'static str, cause: impl std::fmt::Display) -> StoreError {
     StoreError { doing, cause: cause.to_string(), passes: false }
 }
