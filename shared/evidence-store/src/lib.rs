@@ -6,7 +6,7 @@ mod recorder;
 mod s3;
 mod worm;
 
-pub use endorser::{Endorse, KmsEndorser};
+pub use endorser::{Endorse, KmsEndorser, LocalEndorser, LocalKeyError};
 pub use folder::Folder;
 pub use recorder::{Found, Kept, Late, RecordFailure, Recorded, Recorder};
 pub use s3::S3;

@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use thiserror::Error;
 
+use crate::blob::Blobs;
 use crate::endorsement::{Endorsement, PublicKey};
 use crate::record::{Kind, Link, RecordKey, open};
 
@@ -114,6 +115,8 @@ pub struct Report {
     pub records: usize,
     /// Sessions they belong to.
     pub sessions: usize,
+    /// Blobs read.
+    pub blobs: usize,
     /// Incidents they belong to.
     pub incidents: BTreeSet<IncidentId>,
     /// Fingerprints of the KMS keys that endorsed them, with the function each spoke for.
@@ -156,6 +159,7 @@ pub struct Verifier {
     roots: Vec<Root>,
     seen: BTreeMap<String, Seen>,
     sessions: BTreeMap<SessionId, SessionSeen>,
+    blobs: Blobs,
     endorsers: BTreeMap<Sha256, BTreeSet<FunctionName>>,
     code: BTreeSet<Sha256>,
     faults: Vec<Fault>,
@@ -179,6 +183,9 @@ impl Verifier {
 
     /// Reads one object. `version` is what the store says of it, where there is such a store; `now` is the reader's clock.
     pub fn add(&mut self, object: &str, bytes: &[u8], version: Option<Version>, now: Timestamp) {
+        if object.starts_with("blob/") {
+            return self.blobs.add(object, bytes).unwrap_or_else(|reason| self.fail(object, reason));
+        }
         let Ok(key) = object.parse::<RecordKey>() else {
             return self.fail(object, "not a record's key: something was put among the evidence");
         };
@@ -186,6 +193,9 @@ impl Verifier {
             Ok(record) => record,
             Err(error) => return self.fail(object, error),
         };
+        if let Err(reason) = self.blobs.name(&key, &statement.subject) {
+            self.fail(object, reason);
+        }
         let record = statement.predicate.record;
         self.check_times(object, record.time, version, now);
         self.check_endorsement(
@@ -287,6 +297,8 @@ impl Verifier {
         for key in shared {
             self.fail(key, "this KMS key speaks for more than one function");
         }
+        let blobs = self.blobs.count();
+        self.faults.extend(self.blobs.check());
         self.faults.sort();
         self.faults.dedup();
         let worst = self.faults.first().map(|fault| fault.kind);
@@ -301,6 +313,7 @@ impl Verifier {
             standing,
             records: self.seen.len(),
             sessions: self.sessions.len(),
+            blobs,
             incidents: self.seen.values().filter_map(|seen| seen.incident.clone()).collect(),
             endorsers: self.endorsers,
             code: self.code,
