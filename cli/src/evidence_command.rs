@@ -14,15 +14,10 @@ use crate::{archive, run_command};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Evidence {
-    /// Verify a folder of evidence: every signature, sequence, link and version.
     Verify(Verify),
-    /// Run any command as evidence: recorded before it starts, its output byte for byte, and how it ended.
     Run(run_command::Run),
-    /// Show what a record says, in plain words.
     Show(run_command::Show),
-    /// Write a recorded command's output again, byte for byte.
     Output(run_command::Output),
-    /// Make a key of your own to vouch for what you run.
     Keygen(run_command::Keygen),
 }
 

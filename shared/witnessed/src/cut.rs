@@ -1,5 +1,7 @@
 //! A stream, cut into pieces. Pure.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use ids::Sha256;
 use sha2::Digest as _;
 
@@ -16,13 +18,30 @@ pub struct Cut {
     pub last_ms: u64,
 }
 
+/// Memory of pieces that have been stored, for pieces to come. An allocator that gets 8 MiB back need not give it to the next who asks
+/// for 8 MiB, and the process would grow to twice what it needs.
+#[derive(Debug, Clone, Default)]
+pub struct Spares(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Spares {
+    /// Takes the memory of a piece that is done with.
+    pub fn give(&self, mut piece: Vec<u8>) {
+        piece.clear();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(piece);
+    }
+
+    fn take(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+}
+
 /// Cuts a stream into pieces of one size; only the last may be shorter. Holds at most one piece in memory.
-#[derive(Clone)]
 pub struct Cutter {
     largest: usize,
     digest: sha2::Sha256,
     offset: u64,
     piece: Vec<u8>,
+    spares: Spares,
     first_ms: u64,
     last_ms: u64,
 }
@@ -45,11 +64,11 @@ pub struct Whole {
 }
 
 impl Cutter {
-    /// A cutter for pieces of `largest` bytes; 0 counts as 1.
+    /// A cutter for pieces of `largest` bytes, 0 counting as 1, that prefers the memory of `spares`.
     #[must_use]
-    pub fn new(largest: usize) -> Self {
+    pub fn new(largest: usize, spares: Spares) -> Self {
         let digest = sha2::Sha256::new();
-        Self { largest: largest.max(1), digest, offset: 0, piece: Vec::new(), first_ms: 0, last_ms: 0 }
+        Self { largest: largest.max(1), digest, offset: 0, piece: Vec::new(), spares, first_ms: 0, last_ms: 0 }
     }
 
     /// Takes the stream's next bytes, which arrived at `at_ms`, and returns the pieces that they complete.
@@ -58,6 +77,9 @@ impl Cutter {
         let mut cuts = Vec::new();
         while !bytes.is_empty() {
             if self.piece.is_empty() {
+                self.piece = self.spares.take();
+                // At once, not by doubling: that would hold a piece and a half. What is not written to takes no memory.
+                self.piece.reserve_exact(self.largest);
                 self.first_ms = at_ms;
             }
             let room = self.largest.saturating_sub(self.piece.len());
@@ -104,7 +126,9 @@ mod tests {
             chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..30),
             largest in 0_usize..50,
         ) {
-            let mut cutter = Cutter::new(largest);
+            let spares = Spares::default();
+            spares.give(b"of an earlier piece".to_vec());
+            let mut cutter = Cutter::new(largest, spares);
             let mut cuts = Vec::new();
             for (chunk, at) in chunks.iter().zip(10..) {
                 cuts.extend(cutter.push(chunk, at));

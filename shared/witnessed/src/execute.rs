@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::body::{Ending, Received};
-use crate::cut::Cutter;
+use crate::cut::{Cutter, Spares};
 use crate::keep::{Kept, keep};
 use crate::pump::{Pump, Pumped, Which, millis};
 use crate::signals::{Signals, ends, forward};
@@ -95,8 +95,10 @@ where
     let pid = child.id();
     let (cuts, to_keep) = mpsc::channel(1);
     let (stop, stopped) = watch::channel(false);
-    let kept = tokio::spawn(keep(store, to_keep));
-    let pump = |which| Pump { which, cutter: Cutter::new(LARGEST_BLOB), cuts: cuts.clone(), began, stop: stopped.clone() };
+    let spares = Spares::default();
+    let kept = tokio::spawn(keep(store, to_keep, spares.clone()));
+    let pump =
+        |which| Pump { which, cutter: Cutter::new(LARGEST_BLOB, spares.clone()), cuts: cuts.clone(), began, stop: stopped.clone() };
     let stdout = child.stdout.take().map(|from| tokio::spawn(pump(Which::Stdout).run(from, live.stdout)));
     let stderr = child.stderr.take().map(|from| tokio::spawn(pump(Which::Stderr).run(from, live.stderr)));
     // The last pump to end ends the keeping.

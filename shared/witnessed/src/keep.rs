@@ -8,7 +8,7 @@ use ids::Sha256;
 use tokio::sync::mpsc;
 
 use crate::body::Piece;
-use crate::cut::Cut;
+use crate::cut::{Cut, Spares};
 use crate::pump::Which;
 
 /// How long is waited before a write is tried again, after the store's own retries. The command waits meanwhile, once its pipe is full.
@@ -22,7 +22,7 @@ pub(crate) struct Kept {
 }
 
 /// Stores each piece that comes, one after the other, until no more can come.
-pub(crate) async fn keep<S: Worm>(store: S, mut cuts: mpsc::Receiver<(Which, Cut)>) -> Kept {
+pub(crate) async fn keep<S: Worm>(store: S, mut cuts: mpsc::Receiver<(Which, Cut)>, spares: Spares) -> Kept {
     let mut kept = Kept::default();
     // A store that is down is waited for once, not at every piece: the command must get on.
     let mut patient = true;
@@ -38,6 +38,7 @@ pub(crate) async fn keep<S: Worm>(store: S, mut cuts: mpsc::Receiver<(Which, Cut
             last_ms: cut.last_ms,
             unstored: stored.err(),
         };
+        spares.give(cut.bytes);
         match which {
             Which::Stdout => kept.stdout.push(piece),
             Which::Stderr => kept.stderr.push(piece),

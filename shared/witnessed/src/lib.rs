@@ -16,7 +16,7 @@ use ids::{FunctionName, ParseIdError, Sha256};
 
 pub use body::{Ending, Intent, Outcome, Piece, Pieces, Program, Received, Redaction, Stream, Text, Texts, User};
 pub use circumstances::digest_of;
-pub use cut::{Cut, Cutter, Whole};
+pub use cut::{Cut, Cutter, Spares, Whole};
 pub use endorser::Endorser;
 pub use execute::Live;
 pub use pump::Which;
