@@ -144,32 +144,45 @@ pub(crate) fn run(arguments: &Run) -> ExitCode {
     let witnessed = match start(arguments) {
         Ok(witnessed) => witnessed,
         Err(error) => {
-            eprintln!("cordon: not started: {error:#}");
+            say(format_args!("not started: {error:#}"));
             return ExitCode::from(NOT_STARTED);
         }
     };
-    match &witnessed.outcome {
+    let Witnessed { ending, intent, outcome, lacks } = &witnessed;
+    match outcome {
         // For a person; whoever redirects standard error gets the command's and nothing else.
-        Ok(link) if std::io::stderr().is_terminal() => eprintln!("cordon: recorded: {}", link.key),
+        Ok(link) if std::io::stderr().is_terminal() => say(format_args!("recorded: {}", link.key)),
         Ok(_) => {}
-        Err(error) => eprintln!(
-            "cordon: the command {}, but its outcome is not recorded: {:#}. Its intent is {}",
-            witnessed.ending,
-            anyhow!("{error}"),
-            witnessed.intent.key
-        ),
+        Err(error) => {
+            say(format_args!(
+                "the command {ending}, but its outcome is not recorded: {}. Its intent is {}",
+                chain(error),
+                intent.key
+            ));
+        }
     }
-    for lack in &witnessed.lacks {
-        eprintln!("cordon: the command {}, but its evidence is not whole: {lack}", witnessed.ending);
+    for lack in lacks {
+        say(format_args!("the command {ending}, but its evidence is not whole: {lack}"));
     }
     ExitCode::from(witnessed.exit_code())
+}
+
+/// Says something on standard error. Not `eprintln!`, which panics if nobody listens any more: the exit code is the command's.
+fn say(what: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "cordon: {what}");
+}
+
+/// An error and what caused it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn start(arguments: &Run) -> anyhow::Result<Witnessed> {
     let redactor = if arguments.no_redact { Redactor::off() } else { Redactor::new(&arguments.redact) };
     let key = arguments.key.as_deref().map(read_key).transpose()?;
     if key.is_none() && arguments.kms_key.is_none() {
-        eprintln!("cordon: nobody vouches for this record (degraded): give --key FILE or --kms-key ARN");
+        say(format_args!("nobody vouches for this record (degraded): give --key FILE or --kms-key ARN"));
     }
     // The digest goes into the endorsement; without one nobody asks for it.
     let vouched = key.is_some() || arguments.kms_key.is_some();

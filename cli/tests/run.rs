@@ -58,16 +58,16 @@ impl Place {
 
     /// The one file whose path has this in it.
     fn file(&self, part: &str) -> PathBuf {
-        let found: Vec<_> = self.files().into_iter().filter(|path| path.to_str().unwrap().contains(part)).collect();
-        let [one] = found.as_slice() else { panic!("one file with `{part}`: {found:?}") };
-        one.clone()
+        let mut found: Vec<_> = self.files().into_iter().filter(|path| path.to_str().unwrap().contains(part)).collect();
+        assert_eq!(found.len(), 1, "one file with `{part}`: {found:?}");
+        found.remove(0)
     }
 
     /// What the one outcome says.
     fn outcome(&self) -> Value {
         let shown = self.output(&["show", "--json", self.file("outcome").to_str().unwrap()]);
         let statement: Value = serde_json::from_slice(&shown.stdout).unwrap();
-        statement["predicate"]["body"].clone()
+        statement.pointer("/predicate/body").unwrap().clone()
     }
 
     fn verify(&self) -> (Option<i32>, String) {
