@@ -257,3 +257,15 @@ fn a_key_file_vouches_as_a_kms_key_does() {
     assert_eq!(verifier.finish(at(2)).standing, Standing::Verified);
     assert!(LocalEndorser::from_pem("-----BEGIN PRIVATE KEY-----").is_err());
 }
+
+#[tokio::test]
+async fn a_lapsed_endorsement_is_left_out_and_the_record_degraded() {
+    let store = Double::new(Manner::Works);
+    let mut recorder = recorder(store.clone(), 7);
+    recorder.lapse();
+    let link = recorder.intent(draft("s", Kind::Refusal, 1)).await.unwrap().link().clone();
+    let mut verifier = Verifier::new(Vec::new());
+    let bytes = store.read(&link.key.to_string()).await.unwrap().unwrap();
+    verifier.add(&link.key.to_string(), &bytes, None, at(13 * 3600));
+    assert_eq!((recorder.endorsed(), verifier.finish(at(13 * 3600)).standing), (false, Standing::Degraded));
+}

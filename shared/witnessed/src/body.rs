@@ -113,7 +113,7 @@ pub struct Redaction {
 pub struct Program {
     /// Its path, as the search for it ended; links are not followed.
     pub path: Text,
-    /// SHA-256 of the file just before the start; none if it may be run but not read.
+    /// SHA-256 of the file just before the start; none if it cannot be read, or is no file.
     pub sha256: Option<Sha256>,
 }
 

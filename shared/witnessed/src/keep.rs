@@ -12,7 +12,7 @@ use crate::cut::{Cut, Spares};
 use crate::pump::Which;
 
 /// How long is waited before a write is tried again, after the store's own retries. The command waits meanwhile, once its pipe is full.
-const AGAIN: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5)];
+pub(crate) const AGAIN: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5)];
 
 /// The pieces of both streams, each in its order.
 #[derive(Debug, Default)]

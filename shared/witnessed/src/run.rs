@@ -16,7 +16,7 @@ use crate::body::{Ending, Intent, Outcome, Piece, Pieces, Program, Stream, Text,
 use crate::circumstances::{digest_of, find, host, user, variables};
 use crate::endorser::Endorser;
 use crate::execute::{Live, Ran, execute};
-use crate::keep::{Kept, put};
+use crate::keep::{AGAIN, Kept, put};
 use crate::pump::Pumped;
 use crate::redact::Redactor;
 use crate::signals::Signals;
@@ -190,7 +190,16 @@ where
         anomalies: beside.anomalies,
         body,
     };
-    let outcome = recorder.outcome(draft).await.map(|recorded| recorded.link().clone());
+    let mut outcome = recorder.outcome(draft.clone()).await;
+    for wait in AGAIN {
+        // It cannot be run again, so the store is asked again.
+        if !outcome.as_ref().is_err_and(RecordFailure::passes) {
+            break;
+        }
+        tokio::time::sleep(wait).await;
+        outcome = recorder.outcome(draft.clone()).await;
+    }
+    let outcome = outcome.map(|recorded| recorded.link().clone());
     Ok(Witnessed { ending, intent, outcome, lacks: beside.lacks })
 }
 
@@ -203,7 +212,9 @@ fn controls() -> Vec<Control> {
 async fn intent<S: Worm>(run: &Run, program: Option<&PathBuf>, store: &S, subject: &mut Vec<Subject>) -> Result<Intent, Refused> {
     let (argv, redactions) = run.redactor.argv(&run.argv);
     subject.push(Subject::new("argv", Sha256::of(&serde_json::to_vec(&argv)?)));
-    let program = program.map(|path| Program { path: path.as_os_str().into(), sha256: digest_of(path).ok() });
+    // Only a file has an end: a pipe or a device would be read for ever.
+    let digest = |path: &PathBuf| if path.is_file() { digest_of(path).ok() } else { None };
+    let program = program.map(|path| Program { path: path.as_os_str().into(), sha256: digest(path) });
     if let Some(sha256) = program.as_ref().and_then(|program| program.sha256) {
         subject.push(Subject::new("program", sha256));
     }
@@ -298,7 +309,7 @@ async fn list<S: Worm, T: Serialize + Clone>(
 ) -> Result<Sha256, serde_json::Error> {
     let json = serde_json::to_vec(&BlobList::new(items.to_vec()))?;
     let sha256 = Sha256::of(&json);
-    match put(store, sha256, &json, &[Duration::from_secs(1)]).await {
+    match put(store, sha256, &json, &AGAIN).await {
         Ok(()) => add(&mut beside.subject, Subject::blob_list(sha256)),
         Err(cause) => beside.lack(sha256, format!("a list of {name}'s pieces is not stored: {cause}")),
     }

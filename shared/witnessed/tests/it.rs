@@ -31,12 +31,19 @@ fn now() -> Timestamp {
 struct Double {
     objects: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     refuses: &'static [&'static str],
+    /// So many creates fail in passing before one works.
+    hiccups: Arc<Mutex<BTreeMap<&'static str, u32>>>,
 }
 
 impl Worm for Double {
     async fn create(&self, key: &str, bytes: &[u8]) -> Result<Created, StoreError> {
         if self.refuses.iter().any(|start| key.starts_with(start)) {
             return Err(StoreError { doing: "write", cause: "AccessDenied".to_owned(), passes: false });
+        }
+        let mut hiccups = self.hiccups.lock().unwrap();
+        if let Some((part, left)) = hiccups.iter_mut().find(|(part, left)| key.contains(**part) && **left > 0) {
+            *left -= 1;
+            return Err(StoreError { doing: "write", cause: format!("503 for {part}"), passes: true });
         }
         let mut objects = self.objects.lock().unwrap();
         if objects.contains_key(key) {
@@ -216,7 +223,8 @@ async fn a_command_that_cannot_start_is_an_outcome() {
     let folder = TempDir::new().unwrap();
     let plain = folder.path().join("plain");
     fs::write(&plain, "no program").unwrap();
-    for (command, code) in [("no-such-command-anywhere", 127), ("./no/such/path", 127), (plain.to_str().unwrap(), 126), ("/", 126)]
+    for (command, code) in
+        [("no-such-command-anywhere", 127), ("./no/such/path", 127), (plain.to_str().unwrap(), 126), ("/", 126), ("/dev/zero", 126)]
     {
         let store = Double::default();
         let done = run(&asked([command]), &store, &Reader::default(), &Reader::default()).await.unwrap();
@@ -251,6 +259,16 @@ async fn a_store_that_loses_output_loses_no_digest_and_stops_no_command() {
     assert!(report.faults.iter().any(|fault| fault.kind == FaultKind::Notice && fault.reason.contains("AccessDenied")));
     let error = output(&store, &done.outcome.unwrap().key, Which::Stdout, &mut Vec::new()).await.unwrap_err();
     assert!(error.to_string().contains("3 bytes from byte 0 on were never stored"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_busy_is_asked_again() {
+    let store = Double::default();
+    store.hiccups.lock().unwrap().extend([("blob/", 1), ("outcome", 1)]);
+    let (done, _) = script("printf abc", &store).await;
+    assert_eq!((done.exit_code(), &done.lacks), (0, &Vec::new()));
+    let report = store.verify();
+    assert_eq!((report.standing, report.records, report.faults), (Standing::SelfConsistent, 2, vec![]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
