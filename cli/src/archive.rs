@@ -8,14 +8,13 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use evidence::{FaultKind, Verifier, Version};
+use evidence::{FaultKind, Verifier, Version, largest_object};
+use evidence_store::Folder;
 use ids::{Sha256, Timestamp};
 use serde::Deserialize;
 
 /// The list's name.
 const LIST: &str = "versions.json";
-/// A record is a few kilobytes; what is larger than this is none, and is not read into memory.
-const LARGEST: u64 = 1 << 20;
 
 #[derive(Debug, Deserialize)]
 struct List {
@@ -111,6 +110,8 @@ fn walk(top: &Path, below: &mut PathBuf, files: &mut BTreeSet<PathBuf>, verifier
         below.push(entry.file_name());
         if kind.is_dir() {
             walk(top, below, files, verifier)?;
+        } else if kind.is_file() && Folder::is_unfinished(&entry.file_name()) {
+            verifier.fault(FaultKind::Notice, slashed(below), "a write that was cut off: no evidence, and not read");
         } else if kind.is_file() {
             files.insert(below.clone());
         } else {
@@ -124,8 +125,10 @@ fn walk(top: &Path, below: &mut PathBuf, files: &mut BTreeSet<PathBuf>, verifier
 fn load(folder: &Path, path: &Path, verifier: &mut Verifier) -> anyhow::Result<Option<Vec<u8>>> {
     let file = folder.join(path);
     let unreadable = || format!("could not read `{}`", file.display());
-    if fs::metadata(&file).with_context(unreadable)?.len() > LARGEST {
-        verifier.fault(FaultKind::Failure, slashed(path), "larger than any record can be");
+    let key = slashed(path);
+    let largest = u64::try_from(largest_object(&key)).unwrap_or(u64::MAX);
+    if fs::metadata(&file).with_context(unreadable)?.len() > largest {
+        verifier.fault(FaultKind::Failure, key, "larger than any record or blob can be");
         return Ok(None);
     }
     fs::read(&file).with_context(unreadable).map(Some)

@@ -10,12 +10,15 @@ use clap::{Args, Subcommand};
 use evidence::{Report, Root, Standing, Verifier};
 use ids::Timestamp;
 
-use crate::archive;
+use crate::{archive, run_command};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Evidence {
-    /// Verify a folder of evidence: every signature, sequence, link and version.
     Verify(Verify),
+    Run(run_command::Run),
+    Show(run_command::Show),
+    Output(run_command::Output),
+    Keygen(run_command::Keygen),
 }
 
 /// Verify a folder of evidence: every signature, sequence, link and version.
@@ -47,6 +50,10 @@ pub(crate) struct Verify {
 pub(crate) fn run(command: &Evidence) -> anyhow::Result<ExitCode> {
     match command {
         Evidence::Verify(verify) => verify_folder(verify),
+        Evidence::Run(run) => Ok(run_command::run(run)),
+        Evidence::Show(show) => run_command::show(show),
+        Evidence::Output(output) => run_command::output(output),
+        Evidence::Keygen(keygen) => run_command::keygen(keygen),
     }
 }
 
@@ -79,6 +86,7 @@ fn for_people(report: &Report, listed: bool) -> String {
         count(report.sessions, "session"),
         count(report.incidents.len(), "incident")
     );
+    let what = if report.blobs > 0 { format!("{what}, {}", count(report.blobs, "blob")) } else { what };
     for (key, functions) in &report.endorsers {
         let functions: Vec<_> = functions.iter().map(ToString::to_string).collect();
         lines.push(format!("endorsed by key {key} for {}", functions.join(", ")));

@@ -4,6 +4,7 @@ mod archive;
 mod evidence_command;
 mod function;
 mod plan_command;
+mod run_command;
 
 use std::process::ExitCode;
 
@@ -19,7 +20,7 @@ struct Cordon {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check what Cordon recorded.
+    /// Check what was recorded, and record what you run.
     #[command(subcommand)]
     Evidence(evidence_command::Evidence),
     /// Show what would be done about a finding, without doing anything.

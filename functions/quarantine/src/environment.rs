@@ -85,6 +85,7 @@ impl<S: Worm> Environment<S> {
             session: session.id().clone(),
             session_key: session.public_key().clone(),
             function: settings.function.clone(),
+            code_sha256: None,
         };
         let running = tokio::spawn(vouch(endorser.clone(), endorse.clone(), code));
         Ok(Self {
@@ -121,8 +122,8 @@ impl<S: Worm> Environment<S> {
 }
 
 async fn vouch(endorser: KmsEndorser, endorse: Endorse, code: fn() -> Option<Sha256>) -> Vouched {
-    let code = async { tokio::task::spawn_blocking(code).await.ok().flatten() };
-    endorser.endorse(&endorse, code, calls::now()).await
+    let what = async { Endorse { code_sha256: tokio::task::spawn_blocking(code).await.ok().flatten(), ..endorse } };
+    endorser.endorse_when(what, calls::now()).await
 }
 
 /// The hash of the program that is running.

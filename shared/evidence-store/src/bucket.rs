@@ -3,9 +3,10 @@
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{DeleteMarkerEntry, ObjectVersion};
+use evidence::LARGEST_RECORD;
 use ids::{Sha256, Timestamp};
 
-use crate::s3::{LARGEST, S3, checksum, failed};
+use crate::s3::{S3, checksum, failed};
 use crate::worm::{Created, StoreError};
 
 /// One version of one key.
@@ -124,7 +125,7 @@ impl S3 {
     /// # Errors
     /// As [`S3::content`].
     pub async fn record(&self, key: &str, version: Option<&str>) -> Result<Option<Vec<u8>>, StoreError> {
-        self.content(key, version, LARGEST.unsigned_abs()).await
+        self.content(key, version, LARGEST_RECORD as u64).await
     }
 
     /// Creates an object that is no record, such as a batch: once, with its SHA-256.

@@ -1,16 +1,18 @@
-//! The KMS signature that vouches for a session.
+//! The signature that vouches for a session: by a function's KMS key, or by a responder's own key file.
 
+use std::fmt;
 use std::time::Duration;
 
-use aws_sdk_kms::Client;
-use aws_sdk_kms::error::{DisplayErrorContext, ProvideErrorMetadata as _};
-use aws_sdk_kms::primitives::Blob;
-use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
 use aws_types::SdkConfig;
 use calls::CallLog;
-use evidence::{Endorsement, PublicKey, dsse};
+use evidence::{Endorsement, PublicKey, Secret, dsse};
 use ids::{FunctionName, SessionId, Sha256, Timestamp};
+use p256::ecdsa::signature::hazmat::PrehashSigner as _;
+use p256::ecdsa::{Signature, SigningKey};
+use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, LineEnding};
+use thiserror::Error;
 
+use crate::kms::KmsKey;
 use crate::worm::StoreError;
 
 /// How long an endorsement holds.
@@ -25,76 +27,127 @@ pub struct Endorse {
     pub session_key: PublicKey,
     /// The function.
     pub function: FunctionName,
+    /// SHA-256 of the running program, if it could be read.
+    pub code_sha256: Option<Sha256>,
+}
+
+impl Endorse {
+    /// The endorsement that the key `endorser` is to sign, valid for twelve hours from `now`.
+    fn by(&self, endorser: PublicKey, now: Timestamp) -> Endorsement {
+        Endorsement {
+            session: self.session.clone(),
+            session_key: self.session_key.clone(),
+            function: self.function.clone(),
+            code_sha256: self.code_sha256,
+            not_before: now,
+            not_after: now.plus(VALID),
+            endorser,
+        }
+    }
+}
+
+/// What fails when an endorsement cannot be had.
+const ENDORSING: &str = "have the session's key endorsed";
+
+fn odd(cause: &str) -> StoreError {
+    StoreError { doing: ENDORSING, cause: cause.to_owned(), passes: false }
+}
+
+/// A responder's own P-256 key, held in memory: it vouches for a session as a function's KMS key does.
+pub struct LocalEndorser {
+    key: SigningKey,
+    public: PublicKey,
+}
+
+/// Text that is no private key to endorse with.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("not a P-256 private key in PKCS#8 PEM (`-----BEGIN PRIVATE KEY-----`)")]
+pub struct LocalKeyError;
+
+impl LocalEndorser {
+    /// The endorser with this private key, in PKCS#8 PEM.
+    ///
+    /// # Errors
+    /// If the text is anything else. The error does not repeat it.
+    pub fn from_pem(pem: &str) -> Result<Self, LocalKeyError> {
+        Self::new(SigningKey::from_pkcs8_pem(pem).map_err(|_| LocalKeyError)?)
+    }
+
+    /// The endorser with this private key.
+    ///
+    /// # Errors
+    /// None that is known; the key encoder has the type.
+    pub fn new(key: SigningKey) -> Result<Self, LocalKeyError> {
+        let public = PublicKey::of(key.verifying_key()).map_err(|_| LocalKeyError)?;
+        Ok(Self { key, public })
+    }
+
+    /// The private key in PKCS#8 PEM, to be written to a file that its owner alone can read.
+    ///
+    /// # Errors
+    /// None that is known; the key encoder has the type.
+    pub fn to_pem(&self) -> Result<Secret<String>, LocalKeyError> {
+        self.key.to_pkcs8_pem(LineEnding::LF).map(|pem| Secret::new(pem.to_string())).map_err(|_| LocalKeyError)
+    }
+
+    /// The public half, whose fingerprint `verify --root` takes.
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// Vouches for a session until twelve hours from `now`.
+    ///
+    /// # Errors
+    /// None that is known; the encoder has the type.
+    pub fn endorse(&self, what: &Endorse, now: Timestamp) -> Result<(dsse::Envelope, Timestamp), StoreError> {
+        let endorsement = what.by(self.public.clone(), now);
+        let unsigned = endorsement.prepare().map_err(|_| odd("it does not serialise"))?;
+        let signature: Signature = self.key.sign_prehash(unsigned.digest().as_bytes()).map_err(|_| odd("the key does not sign"))?;
+        let envelope = unsigned.finish(signature.to_der().as_bytes()).map_err(|_| odd("the signature does not fit its own key"))?;
+        Ok((envelope, endorsement.not_after))
+    }
+}
+
+impl fmt::Debug for LocalEndorser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LocalEndorser({:?})", self.public)
+    }
 }
 
 /// The function's own KMS key.
 #[derive(Debug, Clone)]
-pub struct KmsEndorser {
-    client: Client,
-    key: String,
-}
+pub struct KmsEndorser(KmsKey);
 
 impl KmsEndorser {
     /// The endorser behind the KMS key `key` (an ARN).
     #[must_use]
     pub fn new(config: &SdkConfig, calls: CallLog, key: String) -> Self {
-        let config = aws_sdk_kms::config::Builder::from(config).interceptor(calls).build();
-        Self { client: Client::from_conf(config), key }
+        Self(KmsKey::new(config, calls, key))
     }
 
-    /// Asks KMS to vouch for a session until twelve hours from `now`. `code` finds out the SHA-256 of the running program, if that can
-    /// be read; it is awaited beside KMS's first answer.
+    /// Asks KMS to vouch for a session until twelve hours from `now`.
     ///
     /// # Errors
     /// If KMS does not answer, refuses, or answers with what is not a signature by its own key.
-    pub async fn endorse(
-        &self,
-        what: &Endorse,
-        code: impl Future<Output = Option<Sha256>>,
-        now: Timestamp,
-    ) -> Result<(dsse::Envelope, Timestamp), StoreError> {
-        let not_after = now.plus(VALID);
-        let (endorser, code_sha256) = futures_util::future::join(self.public_key(), code).await;
-        let endorser = endorser?;
-        let endorsement = Endorsement {
-            session: what.session.clone(),
-            session_key: what.session_key.clone(),
-            function: what.function.clone(),
-            code_sha256,
-            not_before: now,
-            not_after,
-            endorser,
-        };
-        let doing = "have the session's key endorsed";
-        let odd = |cause: &str| StoreError { doing, cause: cause.to_owned(), passes: false };
-        let unsigned = endorsement.prepare().map_err(|_| odd("it does not serialise"))?;
-        let answer = self
-            .client
-            .sign()
-            .key_id(&self.key)
-            .signing_algorithm(SigningAlgorithmSpec::EcdsaSha256)
-            .message_type(MessageType::Digest)
-            .message(Blob::new(unsigned.digest().as_bytes()))
-            .send()
-            .await
-            .map_err(|error| StoreError {
-                doing,
-                cause: error.code().map_or_else(|| DisplayErrorContext(&error).to_string(), str::to_owned),
-                passes: true,
-            })?;
-        let signature = answer.signature.ok_or_else(|| odd("KMS sent no signature"))?;
-        let envelope = unsigned.finish(signature.as_ref()).map_err(|_| odd("KMS's signature does not fit its own public key"))?;
-        Ok((envelope, not_after))
+    pub async fn endorse(&self, what: &Endorse, now: Timestamp) -> Result<(dsse::Envelope, Timestamp), StoreError> {
+        self.endorse_when(std::future::ready(what.clone()), now).await
     }
 
-    async fn public_key(&self) -> Result<PublicKey, StoreError> {
-        let doing = "read the signing key's public half";
-        let answer = self.client.get_public_key().key_id(&self.key).send().await.map_err(|error| StoreError {
-            doing,
-            cause: error.code().map_or_else(|| DisplayErrorContext(&error).to_string(), str::to_owned),
-            passes: true,
-        })?;
-        let der = answer.public_key.ok_or_else(|| StoreError { doing, cause: "KMS sent none".to_owned(), passes: false })?;
-        PublicKey::from_der(der.as_ref()).map_err(|error| StoreError { doing, cause: error.to_string(), passes: false })
+    /// The same, where it takes a moment to know what is to be endorsed: KMS is asked for its public key meanwhile.
+    ///
+    /// # Errors
+    /// As [`KmsEndorser::endorse`].
+    pub async fn endorse_when(
+        &self,
+        what: impl Future<Output = Endorse>,
+        now: Timestamp,
+    ) -> Result<(dsse::Envelope, Timestamp), StoreError> {
+        let (public, what) = futures_util::future::join(self.0.public_key(), what).await;
+        let endorsement = what.by(public?, now);
+        let unsigned = endorsement.prepare().map_err(|_| odd("it does not serialise"))?;
+        let signature = self.0.sign(ENDORSING, &unsigned.digest()).await?;
+        let envelope = unsigned.finish(&signature).map_err(|_| odd("KMS's signature does not fit its own public key"))?;
+        Ok((envelope, endorsement.not_after))
     }
 }

@@ -9,7 +9,7 @@ mod s3;
 mod worm;
 
 pub use bucket::Listed;
-pub use endorser::{Endorse, KmsEndorser};
+pub use endorser::{Endorse, KmsEndorser, LocalEndorser, LocalKeyError};
 pub use folder::Folder;
 pub use kms::KmsKey;
 pub use recorder::{Found, Kept, Late, RecordFailure, Recorded, Recorder};

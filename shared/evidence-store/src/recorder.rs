@@ -127,6 +127,11 @@ impl<S: Worm> Recorder<S> {
         Self { store, session, trusted: None }
     }
 
+    /// The store.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
     /// The session's id.
     pub fn session(&self) -> &SessionId {
         self.session.id()
@@ -146,6 +151,11 @@ impl<S: Worm> Recorder<S> {
     pub fn endorse(&mut self, endorsement: dsse::Envelope) {
         self.trusted = Endorsement::open(&endorsement).ok().map(|endorsement| endorsement.endorser.fingerprint());
         self.session.endorse(endorsement);
+    }
+
+    /// Leaves a lapsed endorsement out of every later record, which is then *degraded* instead of wrong.
+    pub fn lapse(&mut self) {
+        self.session.lapse();
     }
 
     /// Records `draft`, or finds that an earlier run of the same cause has. At a place that something else has taken, an anomaly is

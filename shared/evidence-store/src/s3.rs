@@ -7,12 +7,10 @@ use aws_types::SdkConfig;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use calls::CallLog;
+use evidence::{dsse::BUNDLE_TYPE, largest_object};
 use ids::Sha256;
 
 use crate::worm::{Created, StoreError, Worm};
-
-/// A record is a few kilobytes; nothing larger than this is read.
-pub(crate) const LARGEST: i64 = 1 << 20;
 
 /// Evidence in a bucket whose default retention locks every new object in COMPLIANCE mode.
 ///
@@ -73,7 +71,8 @@ impl S3 {
 
 impl Worm for S3 {
     async fn create(&self, key: &str, bytes: &[u8]) -> Result<Created, StoreError> {
-        self.create_as(key, bytes, evidence::dsse::BUNDLE_TYPE).await
+        let content_type = if key.starts_with("rec/") { BUNDLE_TYPE } else { "application/octet-stream" };
+        self.create_as(key, bytes, content_type).await
     }
 
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -85,8 +84,9 @@ impl Worm for S3 {
             Err(error) if error.code() == Some("AccessDenied") => return Ok(None),
             Err(error) => return Err(failed(doing, &error)),
         };
-        if answer.content_length().is_none_or(|length| length > LARGEST) {
-            return Err(StoreError { doing, cause: "it is larger than any record".to_owned(), passes: false });
+        let small_enough = |length: i64| usize::try_from(length).is_ok_and(|length| length <= largest_object(key));
+        if !answer.content_length().is_some_and(small_enough) {
+            return Err(StoreError { doing, cause: "it is larger than any record or blob".to_owned(), passes: false });
         }
         let body = answer.body.collect().await;
         let body = body.map_err(|error| StoreError { doing, cause: error.to_string(), passes: true })?;

@@ -42,6 +42,6 @@ pub trait Worm: Clone + Send + Sync + 'static {
     /// The object at `key`, or none.
     ///
     /// # Errors
-    /// If the store could not be asked, or the object is larger than a record can be.
+    /// If the store could not be asked, or the object is larger than one at this key can be ([`evidence::largest_object`]).
     fn read(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 }

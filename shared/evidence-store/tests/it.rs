@@ -6,7 +6,7 @@ use std::future::{pending, ready};
 use std::sync::{Arc, Mutex};
 
 use evidence::{Draft, Endorsement, Kind, PublicKey, RecordId, RecordKey, Session, Standing, Verifier, dsse};
-use evidence_store::{Created, Folder, Found, Kept, RecordFailure, Recorder, StoreError, Worm};
+use evidence_store::{Created, Folder, Found, Kept, LocalEndorser, RecordFailure, Recorder, StoreError, Worm};
 use ids::{IncidentId, SessionId, Sha256, SignalId, Timestamp};
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
 use p256::ecdsa::{Signature, SigningKey};
@@ -212,4 +212,60 @@ async fn what_a_folder_keeps_verifies() {
     assert_eq!(verifier.finish(at(60)).standing, Standing::SelfConsistent);
     assert!(store.create("../outside", b"x").await.is_err());
     assert_eq!(store.read("rec/nothing").await, Ok(None));
+}
+
+/// A name that an earlier process left behind could still be a second link to a finished record: none is ever reused.
+#[tokio::test]
+async fn what_a_crash_left_in_a_folder_is_neither_evidence_nor_in_the_way() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let store = Folder::new(folder.path().join("deep/er"));
+    assert_eq!(store.create("rec/x/one", b"one").await.unwrap(), Created::New);
+    assert_eq!(store.create("rec/x/one", b"two").await.unwrap(), Created::Existed);
+    assert_eq!(store.read("rec/x/one").await.unwrap().as_deref(), Some(&b"one"[..]));
+
+    let names = || std::fs::read_dir(folder.path().join("deep/er/rec/x")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names().collect::<Vec<_>>(), ["one"], "nothing is left beside it");
+    assert!(Folder::is_unfinished(".cordon-abc.part".as_ref()) && !Folder::is_unfinished("one".as_ref()));
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_its_key_is_not_read() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let store = Folder::new(folder.path());
+    let large = vec![0; evidence::LARGEST_RECORD + 1];
+    store.create("rec/x/large", &large).await.unwrap();
+    assert!(store.read("rec/x/large").await.unwrap_err().to_string().contains("larger than any record"));
+    let key = evidence::BlobKey::new(Sha256::of(&large)).to_string();
+    store.create(&key, &large).await.unwrap();
+    assert_eq!(store.read(&key).await.unwrap(), Some(large));
+}
+
+#[test]
+fn a_key_file_vouches_as_a_kms_key_does() {
+    let endorser = LocalEndorser::from_pem(&LocalEndorser::new(key(1)).unwrap().to_pem().unwrap().with(String::clone)).unwrap();
+    let mut session = Session::new(SessionId::from_random([7; 16]), key(7)).unwrap();
+    let function: ids::FunctionName = "quarantine".parse().unwrap();
+    let session_key = session.public_key().clone();
+    let what = evidence_store::Endorse { session: session.id().clone(), session_key, function, code_sha256: None };
+    let (envelope, until) = endorser.endorse(&what, at(0)).unwrap();
+    assert_eq!(until, at(12 * 3600));
+    session.endorse(envelope);
+    let signed = session.sign(draft("s", Kind::Refusal, 1)).unwrap();
+    let fingerprint = endorser.public_key().fingerprint();
+    let mut verifier = Verifier::new(vec![evidence::Root { function: None, fingerprint }]);
+    verifier.add(&signed.key.to_string(), &signed.bytes, None, at(2));
+    assert_eq!(verifier.finish(at(2)).standing, Standing::Verified);
+    assert!(LocalEndorser::from_pem("-----BEGIN PRIVATE KEY-----").is_err());
+}
+
+#[tokio::test]
+async fn a_lapsed_endorsement_is_left_out_and_the_record_degraded() {
+    let store = Double::new(Manner::Works);
+    let mut recorder = recorder(store.clone(), 7);
+    recorder.lapse();
+    let link = recorder.intent(draft("s", Kind::Refusal, 1)).await.unwrap().link().clone();
+    let mut verifier = Verifier::new(Vec::new());
+    let bytes = store.read(&link.key.to_string()).await.unwrap().unwrap();
+    verifier.add(&link.key.to_string(), &bytes, None, at(13 * 3600));
+    assert_eq!((recorder.endorsed(), verifier.finish(at(13 * 3600)).standing), (false, Standing::Degraded));
 }

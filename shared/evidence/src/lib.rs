@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod blob;
 pub mod dsse;
 mod endorsement;
 pub mod log;
@@ -8,6 +9,7 @@ mod secret;
 mod session;
 mod verify;
 
+pub use blob::{BLOB_LIST_TYPE, BlobKey, BlobList, LARGEST_BLOB, LARGEST_RECORD, ParseBlobKeyError, largest_object};
 pub use endorsement::{ENDORSEMENT_TYPE, Endorsement, EndorsementError, Endorser, PublicKey, PublicKeyError};
 pub use record::{
     Anomaly, Control, Header, Kind, Link, ParseKeyError, Predicate, Record, RecordError, RecordId, RecordKey, SessionPart,

@@ -7,6 +7,7 @@ use ids::{FunctionName, Hasher, IncidentId, RuleName, SessionId, Sha256, SignalI
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::blob::{BLOB_LIST_TYPE, BlobKey};
 use crate::dsse::{Bundle, DsseError, Envelope, IN_TOTO_TYPE};
 use crate::endorsement::PublicKey;
 
@@ -248,6 +249,9 @@ pub struct Subject {
     pub name: String,
     /// Its SHA-256.
     pub digest: Digest,
+    /// What kind of bytes it is, where a reader has to know.
+    #[serde(rename = "mediaType", default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
 }
 
 /// in-toto's digest set, with the one algorithm used here.
@@ -261,7 +265,19 @@ impl Subject {
     /// The subject called `name` with this digest.
     #[must_use]
     pub fn new(name: impl Into<String>, sha256: Sha256) -> Self {
-        Self { name: name.into(), digest: Digest { sha256 } }
+        Self { name: name.into(), digest: Digest { sha256 }, media_type: None }
+    }
+
+    /// A blob that is stored beside the record, under its own digest.
+    #[must_use]
+    pub fn blob(sha256: Sha256) -> Self {
+        Self::new(BlobKey::new(sha256).to_string(), sha256)
+    }
+
+    /// A stored list of blobs, each of which is thereby named too.
+    #[must_use]
+    pub fn blob_list(sha256: Sha256) -> Self {
+        Self { media_type: Some(BLOB_LIST_TYPE.to_owned()), ..Self::blob(sha256) }
     }
 }
 

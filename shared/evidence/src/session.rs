@@ -111,6 +111,11 @@ impl Session {
         self.endorsement = Some(endorsement);
     }
 
+    /// Leaves the endorsement out of every later record: it has lapsed and no other could be had.
+    pub fn lapse(&mut self) {
+        self.endorsement = None;
+    }
+
     /// Whether records carry an endorsement.
     #[must_use]
     pub fn endorsed(&self) -> bool {

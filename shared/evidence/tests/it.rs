@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use evidence::{
-    Draft, Endorsement, Fault, FaultKind, Kind, PublicKey, RecordId, RecordKey, Report, Root, Session, Signed, Standing, Verifier,
-    dsse,
+    BlobKey, BlobList, Draft, Endorsement, Fault, FaultKind, Kind, PublicKey, RecordId, RecordKey, Report, Root, Session, Signed,
+    Standing, Subject, Verifier, dsse,
 };
 use ids::{IncidentId, SessionId, Sha256, SignalId, Timestamp};
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
@@ -56,7 +56,7 @@ fn draft(function: &str, signal: &str, kind: Kind, time: Timestamp) -> Draft<&'s
     let id = RecordId::derive(&function, Some(&incident), &signal);
     Draft {
         key: RecordKey::new(function, at(0), id, 1, kind),
-        subject: vec![evidence::Subject::new("finding", Sha256::of(b"finding"))],
+        subject: vec![Subject::new("finding", Sha256::of(b"finding"))],
         incident: Some(incident),
         signal,
         time,
@@ -350,4 +350,103 @@ proptest! {
         verifier.add(&story()[0].key.to_string(), &bytes, None, at(0));
         prop_assert_eq!(verifier.finish(at(0)).standing, Standing::Failed);
     }
+}
+
+/// An intent, and an outcome that names two blobs itself and a third in a list.
+fn story_with_blobs() -> (Vec<Signed>, Vec<Vec<u8>>) {
+    let [first, second, third] = ["first", "second", "third"].map(|text| text.as_bytes().to_vec());
+    let items = vec![
+        serde_json::json!({ "sha256": Sha256::of(&third) }),
+        serde_json::json!({ "sha256": Sha256::of(b"never kept"), "unstored": "503" }),
+    ];
+    let list = serde_json::to_vec(&BlobList::new(items)).unwrap();
+    let mut session = session(7);
+    session.endorse(Kms(key(1)).endorse(&session, "run"));
+    let intent = session.sign(draft("run", "s", Kind::Intent, at(1))).unwrap();
+    session.kept(&intent);
+    let mut outcome = draft("run", "s", Kind::Outcome, at(2));
+    outcome.answers = Some(intent.link());
+    outcome.subject.extend([&first, &second].map(|blob| Subject::blob(Sha256::of(blob))));
+    outcome.subject.push(Subject::blob_list(Sha256::of(&list)));
+    (vec![intent, session.sign(outcome).unwrap()], vec![first, second, third, list])
+}
+
+fn verify_with_blobs(records: &[Signed], blobs: &[(String, Vec<u8>)]) -> Report {
+    let mut verifier = Verifier::new(vec![root()]);
+    for (object, bytes) in blobs {
+        verifier.add(object, bytes, None, at(10));
+    }
+    for record in records {
+        verifier.add(&record.key.to_string(), &record.bytes, None, at(10));
+    }
+    verifier.finish(at(10))
+}
+
+fn placed(blobs: &[Vec<u8>]) -> Vec<(String, Vec<u8>)> {
+    blobs.iter().map(|blob| (BlobKey::new(Sha256::of(blob)).to_string(), blob.clone())).collect()
+}
+
+#[test]
+fn blobs_that_are_named_and_there_hold() {
+    let (records, blobs) = story_with_blobs();
+    let report = verify_with_blobs(&records, &placed(&blobs));
+    assert_eq!((report.standing, report.blobs, report.faults), (Standing::Verified, 4, vec![]));
+}
+
+#[test]
+fn every_blob_that_is_missing_or_altered_is_named() {
+    let (records, blobs) = story_with_blobs();
+    for n in 0..blobs.len() {
+        let mut without = placed(&blobs);
+        let (name, _) = without.remove(n);
+        let named = |report: &Report| report.faults.iter().any(|fault| fault.kind == FaultKind::Failure && fault.object == name);
+        let report = verify_with_blobs(&records, &without);
+        assert!(report.standing == Standing::Failed && named(&report), "{name}: {:#?}", report.faults);
+
+        let mut altered = placed(&blobs);
+        altered[n].1[0] ^= 1;
+        let report = verify_with_blobs(&records, &altered);
+        assert!(report.standing == Standing::Failed && named(&report), "{name}: {:#?}", report.faults);
+    }
+}
+
+#[test]
+fn a_blob_that_nobody_names_is_a_notice() {
+    let (records, blobs) = story_with_blobs();
+    let mut more = placed(&blobs);
+    more.extend(placed(&[b"of a run that was killed".to_vec()]));
+    let report = verify_with_blobs(&records, &more);
+    assert_eq!((report.standing, report.faults.len()), (Standing::Verified, 1));
+    assert_eq!((report.faults[0].kind, &report.faults[0].object), (FaultKind::Notice, &more[4].0));
+}
+
+/// A command's output may look like a list. It names nothing: only a record can say what is one.
+#[test]
+fn output_that_looks_like_a_list_is_none() {
+    let (records, mut blobs) = story_with_blobs();
+    let posing = BlobList::new(vec![serde_json::json!({ "sha256": Sha256::of(b"not there") })]);
+    blobs.push(serde_json::to_vec(&posing).unwrap());
+    let report = verify_with_blobs(&records, &placed(&blobs));
+    assert_eq!((report.standing, report.faults.len()), (Standing::Verified, 1));
+    assert_eq!(report.faults[0].kind, FaultKind::Notice);
+}
+
+#[test]
+fn a_subject_cannot_give_a_blob_another_digest() {
+    let mut session = session(7);
+    let mut draft = draft("run", "s", Kind::Intent, at(1));
+    draft.subject.push(Subject::new(BlobKey::new(Sha256::of(b"one")).to_string(), Sha256::of(b"another")));
+    let record = session.sign(draft).unwrap();
+    fails_at(&verify_with_blobs(std::slice::from_ref(&record), &placed(&[b"one".to_vec()])), &record.key);
+}
+
+#[test]
+fn a_blobs_key_has_one_form() {
+    let key = BlobKey::new(Sha256::of(b""));
+    assert_eq!(key.to_string(), "blob/e3/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    assert_eq!(key.to_string().parse(), Ok(key));
+    for bad in ["blob/e4/", "blob/E3/", "blob/", "rec/e3/"] {
+        assert!(key.to_string().replace("blob/e3/", bad).parse::<BlobKey>().is_err(), "{bad}");
+    }
+    assert!(key.to_string().to_uppercase().parse::<BlobKey>().is_err());
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use ids::{FunctionName, IncidentId, SessionId, Sha256, Timestamp};
 use serde::de::IgnoredAny;
 
+use crate::blob::{Blob, Blobs};
 use crate::dsse::Envelope;
 use crate::endorsement::{Endorsement, PublicKey};
 use crate::record::{Header, Record, RecordError, RecordKey, open};
@@ -59,6 +60,7 @@ enum Content {
     Checkpoint(Vec<u8>),
     CheckpointBundle,
     Key(Option<PublicKey>),
+    Blob(Result<Blob, String>),
     Stranger,
 }
 
@@ -79,6 +81,8 @@ impl Examined {
             // Named by its own digest, so that it needs nobody's word.
             let named = |key: &PublicKey| name == format!("{}.der", key.fingerprint());
             Content::Key(PublicKey::from_der(bytes).ok().filter(named))
+        } else if object.starts_with("blob/") {
+            Content::Blob(Blob::look(object, bytes))
         } else {
             Content::Stranger
         };
@@ -94,6 +98,7 @@ pub struct Verifier {
     incidents: BTreeSet<IncidentId>,
     group: Group,
     sessions: Sessions,
+    blobs: Blobs,
     ledger: Ledger,
     /// Each session's endorsement as it was last seen to hold: a signature need not be checked a thousand times.
     endorsed: BTreeMap<SessionId, (Envelope, Endorsement)>,
@@ -137,6 +142,8 @@ impl Verifier {
             Content::CheckpointBundle => {}
             Content::Key(Some(key)) => self.ledger.know(key),
             Content::Key(None) => self.fail(&object, "not the public key that its name says"),
+            Content::Blob(Ok(blob)) => self.blobs.add(blob),
+            Content::Blob(Err(reason)) => self.fail(&object, reason),
             Content::Stranger => self.fail(&object, "not a record's key: something was put among the evidence"),
         }
         self.found(found);
@@ -165,6 +172,9 @@ impl Verifier {
 
     fn record(&mut self, object: &str, record: Record<IgnoredAny>, version: Option<&Version>, now: Timestamp) {
         let (statement, sha256) = record;
+        if let Err(reason) = self.blobs.name(&statement.predicate.record.key, &statement.subject) {
+            self.fail(object, reason);
+        }
         let header = statement.predicate.record;
         self.check_times(object, header.time, version, now);
         self.check_endorsement(object, &header, version, statement.predicate.endorsement);
@@ -244,6 +254,8 @@ impl Verifier {
         for key in shared {
             self.fail(key, "this KMS key speaks for more than one function");
         }
+        let blobs = self.blobs.count();
+        self.faults.extend(std::mem::take(&mut self.blobs).check());
         self.faults.sort();
         self.faults.dedup();
         let standing = match self.faults.first().map(|fault| fault.kind) {
@@ -257,6 +269,7 @@ impl Verifier {
             standing,
             records: self.records,
             sessions,
+            blobs,
             incidents: self.incidents,
             endorsers: self.endorsers,
             code: self.code,

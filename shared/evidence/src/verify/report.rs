@@ -65,6 +65,8 @@ pub struct Report {
     pub records: usize,
     /// Sessions they belong to.
     pub sessions: usize,
+    /// Blobs read.
+    pub blobs: usize,
     /// Incidents they belong to.
     pub incidents: BTreeSet<IncidentId>,
     /// Fingerprints of the KMS keys that endorsed them, with the function each spoke for.
