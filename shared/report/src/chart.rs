@@ -65,7 +65,9 @@ pub(crate) fn lanes(title: &str, lanes: &[Lane]) -> Markup {
                         rect class={ "bar " (lane.tone.class()) } width="100%" height="10" rx="2" {}
                     }
                     // A bar of less than a pixel would not be seen.
-                    rect class={ "bar " (lane.tone.class()) } x=(percent(lane.from, low, high)) y=(middle.saturating_sub(5)) width="2" height="10" {}
+                    @if percent(lane.to.saturating_sub(lane.from), 0, high.saturating_sub(low)).starts_with("0.") {
+                        rect class={ "bar " (lane.tone.class()) } x=(percent(lane.from, low, high)) y=(middle.saturating_sub(5)) width="2" height="10" {}
+                    }
                 }
             }
         }
@@ -78,6 +80,8 @@ pub(crate) fn lanes(title: &str, lanes: &[Lane]) -> Markup {
 /// `target` is in milliseconds and hundredths of a percent. The axis is logarithmic, from 100 ms.
 pub(crate) fn distribution(title: &str, values: &[i64], all: usize, target: Option<(i64, u32)>) -> Markup {
     let longest = values.last().copied().unwrap_or(0).max(target.map_or(0, |(millis, _)| millis)).max(1000);
+    // Room to the right, or the last step would lie on the edge.
+    let longest = longest.saturating_add(longest / 3);
     let x = |millis: i64| permille_log(millis, longest);
     let mut path = String::from("M0,1000");
     for (n, value) in values.iter().enumerate() {

@@ -134,7 +134,8 @@ impl Custody {
     pub fn text(&self) -> String {
         let mut out = self.evidence.text();
         let mut fact = |name: &str, value: String| {
-            let _infallible = writeln!(out, "{name:<15} {value}");
+            let line = format!("{name:<15} {value}");
+            let _infallible = writeln!(out, "{}", line.trim_end());
         };
         fact("", String::new());
         fact("record", self.record.to_string());

@@ -83,12 +83,12 @@ fn verify(worth: &Worth) -> Markup {
     }
 }
 
-/// A table that becomes a list of cards on a narrow screen.
+/// A table. One of more than three columns becomes a list of cards on a narrow screen.
 pub(crate) fn table(heads: &[&str], rows: impl Iterator<Item = Vec<Markup>>) -> Markup {
     let rows: Vec<_> = rows.collect();
     html! {
         @if !rows.is_empty() {
-            table {
+            table.cards[heads.len() > 3] {
                 thead { tr { @for head in heads { th scope="col" { (head) } } } }
                 tbody {
                     @for row in rows {

@@ -66,11 +66,11 @@ impl Measure {
             }
             Self::Containment => {
                 "per incident of severity 7.0 and above in which something was to be contained: when the last interface's swap was answered \
-                 in the first outcome that was read back as Contained, less the finding's first `updatedAt`. One that was never read back as \
+                 in the first outcome that was read back as Contained, less the finding's first updatedAt. One that was never read back as \
                  Contained is a miss"
             }
             Self::Revocation => {
-                "per incident: when a credential was first read back as revoked, less the finding's first `updatedAt`"
+                "per incident: when a credential was first read back as revoked, less the finding's first updatedAt"
             }
             Self::Recovery => {
                 "per incident: when it was closed by a release that was read back, less when its activity was first seen (MTTR)"
@@ -550,7 +550,11 @@ impl Slo {
         let mut out = self.evidence.text();
         let _infallible = writeln!(out, "\nservice levels {}", self.period);
         write_group(&mut out, "production", &self.production);
-        write_group(&mut out, "drills and samples", &self.drills);
+        write_group(&mut out, "drills and samples, never counted with the rest", &self.drills);
+        let _infallible = writeln!(out, "\ndefinitions");
+        for measure in MEASURES {
+            let _infallible = writeln!(out, "  {measure}: {}. Clocks: {}.", measure.definition(), measure.clocks());
+        }
         out
     }
 }
@@ -560,6 +564,9 @@ fn write_group(out: &mut String, name: &str, group: &Group) {
         let _infallible = writeln!(out, "{text}");
     };
     line(format!("\n{name}: {}", count(group.incidents, "incident")));
+    if group.is_empty() {
+        return line("no data".to_owned());
+    }
     line(format!(
         "{:<13} {:<9} {:>6} {:>9} {:>13} {:>13} {:>13}   target",
         "measure", "verdict", "count", "in time", "p50", "p95", "max"
@@ -581,16 +588,22 @@ fn write_group(out: &mut String, name: &str, group: &Group) {
     }
     line(format!("connections open before may have gone on in {}", count(group.established_may_persist.len(), "incident")));
     for metric in &group.metrics {
-        line(format!("\n{}: {}. Clocks: {}.", metric.measure, metric.definition, metric.clocks));
         for sample in metric.samples.iter().filter(|sample| sample.in_time == Some(false)) {
             let took = sample.millis.map_or_else(|| "never".to_owned(), duration);
             let incident = sample.incident.as_ref().map_or("no incident", IncidentId::as_str);
             let records: Vec<_> = sample.records.iter().map(ToString::to_string).collect();
-            line(format!("  missed: {incident}, {took}: {}", records.join(", ")));
+            line(format!("{} missed: {incident}, {took}: {}", metric.measure, records.join(", ")));
         }
         for (reason, members) in reasons(metric) {
-            line(format!("  left out, {reason}: {}", members.join(", ")));
+            line(format!("{} left out, {reason}: {}", metric.measure, members.join(", ")));
         }
+    }
+}
+
+impl Group {
+    /// Whether there is nothing in it at all, be it measured or left out.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.incidents == 0 && self.metrics.iter().all(|metric| metric.count == 0 && metric.excluded.is_empty())
     }
 }
 

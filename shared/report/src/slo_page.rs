@@ -32,11 +32,10 @@ fn tone(verdict: Verdict) -> &'static str {
 }
 
 fn group(name: &str, group: &Group) -> Markup {
-    let measured = group.metrics.iter().any(|metric| metric.count > 0);
     html! {
         section {
             h2 { (name) ": " (count(group.incidents, "incident")) }
-            @if measured || group.incidents > 0 {
+            @if !group.is_empty() {
                 (table(&["measure", "verdict", "count", "in time", "p50", "p95", "max", "target"], group.metrics.iter().map(row)))
                 p.sub { "Connections that were open before may have gone on in " (count(group.established_may_persist.len(), "incident")) " of these." }
                 @for metric in &group.metrics { (detail(metric)) }

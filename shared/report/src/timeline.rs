@@ -293,7 +293,7 @@ fn summary(incident: &Incident<'_>) -> String {
         (_, end) => text += &format!("{target}: {end}."),
     }
     if let Some(rule) = incident.rule() {
-        text += &format!(" The playbook's rule `{rule}` decided.");
+        text += &format!(" The playbook's rule {rule} decided.");
     }
     text
 }
@@ -437,7 +437,7 @@ fn about_finding(rows: &mut Rows<'_>, entry: &Entry) {
         rows.add(finding.first_seen, clock, "finding_first_seen", format!("{who} first saw {kind} at {machine}{severity}"));
         rows.add(finding.created_at, clock, "finding_created", format!("{who} created finding {id}"));
         rows.add(finding.last_seen, clock, "finding_last_seen", format!("{who} last saw it{times}"));
-        rows.add(finding.updated_at, clock, "finding_published", format!("{who} published finding {id} as of now"));
+        rows.add(finding.updated_at, clock, "finding_published", format!("{who} published finding {id}"));
     }
     rows.add(signal.event_time, Clock::EventBridge, "event", "EventBridge took the event".to_owned());
 }
@@ -446,7 +446,7 @@ fn about_work(rows: &mut Rows<'_>, entry: &Entry, incident: &Incident<'_>) {
     let function = entry.key().function.clone();
     let body = &entry.body;
     if let Some(timings) = &body.timings {
-        rows.add(timings.received, Clock::Function, "received", format!("The finding reached `{function}`"));
+        rows.add(timings.received, Clock::Function, "received", format!("The finding reached {function}"));
         rows.add(timings.observed(), Clock::Function, "observed", "The machine, its groups and its hold were read".to_owned());
         let durable = body.evidence.as_ref().is_none_or(|words| words.as_str().starts_with("durable"));
         let what = if durable {

@@ -23,6 +23,10 @@ const IRIS_HEADER: [&str; 10] = [
     "event_tags",
 ];
 
+/// Said beside every list of times.
+pub(crate) const CLOCKS: &str = "Times of two clocks differ by what the clocks do (AWS's signature check tolerates 15 minutes), and a store may count in whole \
+     seconds: what seems to end before it began is that.";
+
 /// RFC 3339 without its zone, which is UTC.
 fn without_zone(time: Timestamp) -> String {
     let text = time.to_string();
@@ -68,6 +72,7 @@ impl Timeline {
             let request = row.request_id.as_ref().map(|id| format!(" (request {id})")).unwrap_or_default();
             line(format!("{}  {:<12} {mark}{}{request} [{number}]", row.time, row.clock, row.what));
         }
+        line(format!("\n{CLOCKS}"));
         line("\nrecords".to_owned());
         for (n, record) in self.records.iter().enumerate() {
             line(format!("  [{}] {}", n + 1, record.key));

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use crate::chart::{Lane, Tone, lanes};
 use crate::page::{facts, page, table};
 use crate::timeline::{Call, Timeline};
+use crate::timeline_export::CLOCKS;
 use crate::words::duration;
 
 /// So many calls are drawn; the records have all.
@@ -43,16 +44,16 @@ impl Timeline {
                     html! { span.num { (duration(took.millis)) } },
                     html! { (took.from) @if took.from != took.to { " and " (took.to) } },
                 ])))
-                p.sub { "Times of two clocks differ by what the clocks do; AWS's signature check tolerates up to 15 minutes." }
+                p.sub { (CLOCKS) }
             }
             section {
                 h2 { "What happened" }
                 (table(&["time (UTC)", "clock", "what", "record"], self.rows.iter().map(|row| vec![
                     html! { time.num datetime=(row.time) { (row.time) } },
-                    html! { (row.clock) },
+                    html! { span.num { (row.clock) } },
                     html! {
                         @if row.good == Some(false) { span.bad-text { "✗ " } }
-                        (row.what)
+                        span.any { (row.what) }
                         @if let Some(request) = &row.request_id { " " code.soft-text { "request " (request) } }
                     },
                     html! { @let n = self.number(&row.record); a href={ "#record-" (n) } { "[" (n) "]" } },
@@ -63,9 +64,9 @@ impl Timeline {
                 (table(&["#", "record and SHA-256", "made", "stored", "sealed"], self.records.iter().enumerate().map(|(n, record)| vec![
                     html! { span id={ "record-" (n + 1) } { "[" (n + 1) "]" } },
                     html! { code { (record.key) } br; code.soft-text { (record.sha256) } @if !record.endorsed { " " span.warn-text { "nobody vouches for its signer" } } },
-                    html! { time.num datetime=(record.made) { (record.made.clock()) } },
-                    html! { @match record.stored { Some(time) => time.num datetime=(time) { (time.clock()) }, None => "–" } },
-                    html! { @match record.sealed { Some(sealed) => { "leaf " (sealed.index) ", " time.num datetime=(sealed.time) { (sealed.time.clock()) } }, None => "–" } },
+                    html! { time.num datetime=(record.made) { (record.made) } },
+                    html! { @match record.stored { Some(time) => time.num datetime=(time) { (time) }, None => "–" } },
+                    html! { @match record.sealed { Some(sealed) => { "leaf " (sealed.index) ", " time.num datetime=(sealed.time) { (sealed.time) } }, None => "–" } },
                 ])))
             }
         };
