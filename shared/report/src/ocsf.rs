@@ -7,6 +7,7 @@ use signal::Level;
 use crate::body::Signal;
 use crate::entry::Entry;
 use crate::incident::{Incident, Nature, incidents};
+use crate::period::Period;
 use crate::worth::Worth;
 
 /// The schema that these events are written for.
@@ -16,16 +17,16 @@ const REMEDIATION: (u64, u64) = (7, 7001);
 /// Incident Finding, category Findings.
 const INCIDENT: (u64, u64) = (2, 2005);
 
-/// Every incident's life and every remediation, oldest first. `product_version` is this program's.
+/// What the records of `period` tell of incidents' lives and of remediations, oldest first. `product_version` is this program's.
 ///
 /// A Remediation Activity (7001) tells what an outcome read back. It has no room for the finding: that is under `unmapped`, and in the
 /// Incident Finding (2005) of the same `metadata.correlation_uid`. Preparations are neither and are left out. Every event carries the
 /// evidence's standing under `unmapped`.
 #[must_use]
-pub fn ocsf(entries: &[Entry], product_version: &str, worth: &Worth) -> Vec<Value> {
+pub fn ocsf(entries: &[Entry], period: Period, product_version: &str, worth: &Worth) -> Vec<Value> {
     let mut events = Vec::new();
     for incident in incidents(entries).iter().filter(|incident| incident.nature() != Nature::Preparation) {
-        for (n, entry) in incident.entries.iter().enumerate() {
+        for (n, entry) in incident.entries.iter().enumerate().filter(|(_, entry)| period.contains(entry.header.time)) {
             let event = Event { incident, entry, version: product_version, standing: worth.standing };
             events.extend(event.lifecycle(n == 0));
             events.extend(event.remediation());

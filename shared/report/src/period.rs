@@ -1,8 +1,12 @@
 //! From when until when.
 
+use std::time::Duration;
+
 use ids::Timestamp;
 use serde::Serialize;
 use thiserror::Error;
+
+use crate::entry::Entry;
 
 /// A period: its first moment belongs to it, its last does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -28,6 +32,14 @@ impl Period {
     /// If it would be empty.
     pub fn new(from: Timestamp, to: Timestamp) -> Result<Self, PeriodError> {
         if from < to { Ok(Self { from, to }) } else { Err(PeriodError { from, to }) }
+    }
+
+    /// The shortest period that all of `entries` were made in; none if there are none.
+    #[must_use]
+    pub fn of(entries: &[Entry]) -> Option<Self> {
+        let times = || entries.iter().map(|entry| entry.header.time);
+        let (first, last) = (times().min()?, times().max()?);
+        Self::new(first, last.plus(Duration::from_millis(1))).ok()
     }
 
     /// Whether `moment` lies in it.
