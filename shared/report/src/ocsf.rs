@@ -162,11 +162,20 @@ impl Event<'_> {
             json!({ "name": format!("cordon {}", self.entry.key().function), "type": "System", "type_id": 3 }),
         );
         event.insert("finding_info_list".to_owned(), json!([self.finding()]));
-        event.insert("message".to_owned(), json!(format!("incident {}: {}", self.incident.id, self.incident.end())));
+        event.insert("message".to_owned(), json!(format!("incident {}: {}", self.incident.id, self.said())));
         if let Some(first) = self.incident.first() {
             event.insert("start_time".to_owned(), json!(first.millis()));
         }
         Some(Value::Object(event))
+    }
+
+    /// What this record says, and not what became of the incident later.
+    fn said(&self) -> String {
+        let body = &self.entry.body;
+        let state = body.outcome.as_ref().and_then(|outcome| outcome.state.as_ref()).map(|state| format!("read back as {state}"));
+        let verdict = body.decision.as_ref().and_then(|decision| decision.verdict.as_ref());
+        let declined = verdict.filter(|_| self.entry.is(Kind::Decision)).map(|verdict| format!("nothing was changed ({verdict})"));
+        state.or(declined).unwrap_or_else(|| format!("{} recorded", self.entry.key().kind.as_str()))
     }
 
     /// What an outcome read back.

@@ -20,6 +20,8 @@ use crate::worth::Worth;
 const MOST_SEVERE: u16 = 700;
 /// S3's `LastModified` has whole seconds: an object seems stored up to this much before it was sent.
 const STORE_STEP: i64 = 1000;
+/// So many names are shown to people after a reason; programs get all.
+pub(crate) const NAMED: usize = 12;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -416,12 +418,12 @@ impl Tally {
             let reason = format!("its end lies {} before its beginning: the clocks disagree", duration(-millis));
             return self.excluded.push(excluded(incident, reason));
         }
-        let mut records = vec![from.key().clone(), to.key().clone()];
-        records.dedup();
-        self.push(Some(incident.id.clone()), Some(millis), records);
+        self.push(Some(incident.id.clone()), Some(millis), vec![from.key().clone(), to.key().clone()]);
     }
 
-    fn push(&mut self, incident: Option<IncidentId>, millis: Option<i64>, records: Vec<RecordKey>) {
+    fn push(&mut self, incident: Option<IncidentId>, millis: Option<i64>, mut records: Vec<RecordKey>) {
+        // One record may state both times.
+        records.dedup();
         let in_time = self.in_time(millis);
         self.samples.push(Sample { incident, millis, in_time, records });
     }
@@ -595,7 +597,10 @@ fn write_group(out: &mut String, name: &str, group: &Group) {
             line(format!("{} missed: {incident}, {took}: {}", metric.measure, records.join(", ")));
         }
         for (reason, members) in reasons(metric) {
-            line(format!("{} left out, {reason}: {}", metric.measure, members.join(", ")));
+            let named = members.get(..NAMED.min(members.len())).unwrap_or_default().join(", ");
+            let more = members.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!(" and {more} more, which the JSON names") } else { String::new() };
+            line(format!("{} left out, {reason}: {named}{more}", metric.measure));
         }
     }
 }

@@ -4,11 +4,8 @@ use maud::{Markup, html};
 
 use crate::chart::distribution;
 use crate::page::{facts, page, table};
-use crate::slo::{Figures, Group, Metric, Slo, Verdict, reasons};
+use crate::slo::{Figures, Group, Metric, NAMED, Slo, Verdict, reasons};
 use crate::words::{count, duration};
-
-/// So many names are shown after a reason; the JSON has all.
-const NAMED: usize = 12;
 
 impl Slo {
     /// One HTML file, with everything in it.

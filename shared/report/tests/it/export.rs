@@ -89,6 +89,9 @@ fn ocsf_tells_the_incident_and_the_remediation() {
         .map(|event| event["activity_name"].as_str().unwrap())
         .collect();
     assert_eq!(lives, ["Create", "Update", "Close"]);
+    // The first event must not know how it ends.
+    let created = events.iter().find(|event| event["activity_name"] == "Create").unwrap();
+    assert!(created["message"].as_str().unwrap().ends_with(": intent recorded"), "{created:#}");
     let isolated = events.iter().find(|event| event["command_uid"] == outcome.key.to_string()).unwrap();
     insta::assert_snapshot!(without_digests(&serde_json::to_string_pretty(&sorted(isolated)).unwrap()));
 }
