@@ -33,8 +33,16 @@ struct Listed {
     path: Option<PathBuf>,
 }
 
+/// Is handed each object that the verifier is: its key, its bytes, and what the store says of it.
+pub(crate) type Each<'a> = dyn FnMut(&str, &[u8], Option<&Version>) + 'a;
+
 /// Puts everything below `folder` before the verifier. True if the folder is an archive with a list of versions.
 pub(crate) fn read(folder: &Path, verifier: &mut Verifier, now: Timestamp) -> anyhow::Result<bool> {
+    read_each(folder, verifier, now, &mut |_, _, _| {})
+}
+
+/// Like [`read`], and hands each object to `each` as well.
+pub(crate) fn read_each(folder: &Path, verifier: &mut Verifier, now: Timestamp, each: &mut Each<'_>) -> anyhow::Result<bool> {
     if !folder.is_dir() {
         bail!("`{}` is not a folder. Give the folder that holds `rec/`", folder.display());
     }
@@ -44,6 +52,7 @@ pub(crate) fn read(folder: &Path, verifier: &mut Verifier, now: Timestamp) -> an
         for path in files {
             if let Some(bytes) = load(folder, &path, verifier)? {
                 verifier.add(&slashed(&path), &bytes, None, now);
+                each(&slashed(&path), &bytes, None);
             }
         }
         return Ok(false);
@@ -57,7 +66,7 @@ pub(crate) fn read(folder: &Path, verifier: &mut Verifier, now: Timestamp) -> an
     let mut versions: BTreeMap<&str, usize> = BTreeMap::new();
     for object in &list.objects {
         *versions.entry(&object.key).or_default() += 1;
-        read_listed(folder, object, &mut files, verifier, now)?;
+        read_listed(folder, object, &mut files, verifier, now, each)?;
     }
     for (key, count) in versions {
         if count > 1 {
@@ -76,6 +85,7 @@ fn read_listed(
     files: &mut BTreeSet<PathBuf>,
     verifier: &mut Verifier,
     now: Timestamp,
+    each: &mut Each<'_>,
 ) -> anyhow::Result<()> {
     let Listed { key, version_id, .. } = object;
     let version = Version { id: version_id.clone(), stored: object.last_modified };
@@ -99,6 +109,7 @@ fn read_listed(
         verifier.fault(FaultKind::Failure, key, "its bytes are not those that S3 computed the SHA-256 of");
     }
     verifier.add(key, &bytes, Some(&version), now);
+    each(key, &bytes, Some(&version));
     Ok(())
 }
 

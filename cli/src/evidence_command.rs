@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use evidence::{Report, Root, Standing, Verifier};
 use ids::Timestamp;
 
-use crate::{archive, run_command};
+use crate::{archive, report_command, run_command};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Evidence {
@@ -19,6 +19,8 @@ pub(crate) enum Evidence {
     Show(run_command::Show),
     Output(run_command::Output),
     Keygen(run_command::Keygen),
+    #[command(flatten)]
+    Report(report_command::Report),
 }
 
 /// Verify a folder of evidence: every signature, sequence, link and version.
@@ -54,6 +56,7 @@ pub(crate) fn run(command: &Evidence) -> anyhow::Result<ExitCode> {
         Evidence::Show(show) => run_command::show(show),
         Evidence::Output(output) => run_command::output(output),
         Evidence::Keygen(keygen) => run_command::keygen(keygen),
+        Evidence::Report(report) => report_command::run(report),
     }
 }
 
@@ -65,14 +68,19 @@ fn verify_folder(arguments: &Verify) -> anyhow::Result<ExitCode> {
     let text = if arguments.json { serde_json::to_string_pretty(&report)? + "\n" } else { for_people(&report, listed) };
     // Not `print!`: `cordon … | head` must not end in a panic.
     std::io::stdout().write_all(text.as_bytes()).context("could not write the answer")?;
-    Ok(ExitCode::from(match report.standing {
+    Ok(exit_code(report.standing))
+}
+
+/// What a command that read evidence of this standing exits with.
+pub(crate) fn exit_code(standing: Standing) -> ExitCode {
+    ExitCode::from(match standing {
         Standing::Verified | Standing::SelfConsistent => 0,
         Standing::Failed | Standing::Empty => 1,
         Standing::Degraded => 3,
-    }))
+    })
 }
 
-fn now() -> anyhow::Result<Timestamp> {
+pub(crate) fn now() -> anyhow::Result<Timestamp> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("this machine's clock is before 1970")?;
     Timestamp::from_millis(i64::try_from(since.as_millis())?).context("this machine's clock is past the year 9999")
 }

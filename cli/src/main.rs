@@ -4,6 +4,7 @@ mod archive;
 mod evidence_command;
 mod function;
 mod plan_command;
+mod report_command;
 mod run_command;
 
 use std::process::ExitCode;

@@ -185,3 +185,91 @@ fn a_plan_that_cannot_be_made_says_what_is_missing() {
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("which function? Give --function NAME"), "{text}");
 }
+
+#[test]
+fn every_report_is_made_and_says_what_its_evidence_is_worth() {
+    let (folder, records) = archive();
+    let path = folder.path().to_str().unwrap();
+    let incident = "inc-582222c0ebe0c78fc33d";
+    let record = records[0].strip_prefix(folder.path()).unwrap().to_str().unwrap();
+    let reports: [&[&str]; 11] = [
+        &["timeline", incident, path],
+        &["timeline", incident, path, "--format", "json"],
+        &["timeline", incident, path, "--format", "timesketch"],
+        &["timeline", incident, path, "--format", "iris"],
+        &["timeline", incident, path, "--format", "html"],
+        &["slo", path, "--from", "2026-11-01", "--to", "2026-12-01", "--target", "seal-lag=99%@70"],
+        &["slo", path, "--format", "html"],
+        &["population", path],
+        &["controls", path],
+        &["custody", record, path],
+        &["export", path, "--format", "ocsf"],
+    ];
+    for report in reports {
+        let (code, text) = cordon(&[&["evidence"], report].concat());
+        assert_eq!(code, Some(0), "{report:?}: {text}");
+        assert!(text.contains("SELF-CONSISTENT"), "{report:?}: {text}");
+    }
+    // With one byte flipped every one is still made; the failure is said first, and is the exit code.
+    let mut bad = fs::read(&records[3]).unwrap();
+    bad[40] ^= 1;
+    fs::write(&records[3], bad).unwrap();
+    for report in reports {
+        let (code, text) = cordon(&[&["evidence"], report].concat());
+        assert_eq!(code, Some(1), "{report:?}: {text}");
+        let stands_first = text.starts_with("FAILED: ") || text.contains("\nFAILED: ") || text.contains(">FAILED<");
+        assert!(stands_first && text.contains(&name(&records[3])), "{report:?}: {text}");
+    }
+}
+
+#[test]
+fn the_slo_of_records_that_tell_no_times_is_no_data() {
+    let (folder, _) = archive();
+    let (code, text) = cordon(&["evidence", "slo", folder.path().to_str().unwrap(), "--format", "json"]);
+    assert_eq!(code, Some(0), "{text}");
+    let (json, _) = text.split_once("\nSELF-CONSISTENT").unwrap();
+    let slo: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(slo["production"]["metrics"][0]["verdict"], "no_data", "{json}");
+    assert_eq!(slo["production"]["metrics"][0]["excluded"].as_array().unwrap().len(), 2);
+    // The store's times are in the list of versions, so this one has data.
+    assert_eq!(slo["production"]["metrics"][4]["count"], 4);
+}
+
+#[test]
+fn oscal_goes_beside_its_plan_and_never_among_the_evidence() {
+    let (folder, _) = archive();
+    let path = folder.path().to_str().unwrap();
+    let (code, text) = cordon(&["evidence", "export", path, "--format", "oscal"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("give --output FILE"), "{text}");
+
+    let among = folder.path().join("results.json");
+    let (code, text) = cordon(&["evidence", "export", path, "--format", "oscal", "--output", among.to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("lies among the evidence") && !among.exists(), "{text}");
+
+    let out = TempDir::new().unwrap();
+    let results = out.path().join("results.json");
+    let (code, text) = cordon(&["evidence", "export", path, "--format", "oscal", "--output", results.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{text}");
+    let results: serde_json::Value = serde_json::from_slice(&fs::read(results).unwrap()).unwrap();
+    let plan = results["assessment-results"]["import-ap"]["href"].as_str().unwrap();
+    assert!(out.path().join(plan).exists());
+}
+
+#[test]
+fn a_report_of_nothing_says_why() {
+    let (folder, _) = archive();
+    let path = folder.path().to_str().unwrap();
+    let (code, text) = cordon(&["evidence", "timeline", "inc-00000000000000000000", path]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("no readable record is about inc-00000000000000000000"), "{text}");
+    let (code, text) = cordon(&["evidence", "slo", path, "--target", "speed=95%@300"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("expected NAME=PERCENT%@SECONDS"), "{text}");
+    let (code, text) = cordon(&["evidence", "population", path, "--from", "2026-11-01"]);
+    assert_eq!(code, Some(2), "{text}");
+    let (code, text) = cordon(&["evidence", "population", TempDir::new().unwrap().path().to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("NOTHING TO VERIFY") && text.contains("there is no readable record"), "{text}");
+}

@@ -22,6 +22,8 @@ from local_aws import LocalAws
 from venvs import venv
 
 STACK = "cordon"
+# Each function's name, and the output that names it where it is deployed.
+FUNCTIONS = {"quarantine": "FunctionName", "seal": "SealFunctionName"}
 FOR_TESTS = {"Mode": "act", "Drill": "true", "TableDeletionProtection": "false"}
 # Only here, where tests act as the function's role; longer than any build that a test run may contain.
 SESSION_SECONDS = 12 * 60 * 60
@@ -31,11 +33,11 @@ Tick = Callable[[Command, float], None]
 
 @dataclass(frozen=True)
 class Stack:
-    """A deployed stack, and the environment its function really has."""
+    """A deployed stack, and the environment each of its functions really has."""
 
     name: str
     outputs: dict[str, str]
-    function_environment: dict[str, str]
+    environments: dict[str, dict[str, str]]
 
 
 def client(aws: LocalAws, service: str) -> Any:
@@ -105,7 +107,8 @@ def deploy(aws: LocalAws, built: Path, parameters: Mapping[str, str], work: Path
     described = client(aws, "cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
     _lock_bucket(aws, outputs["EvidenceBucket"], {item["ParameterKey"]: item["ParameterValue"] for item in described["Parameters"]})
-    return Stack(STACK, outputs, _point_home(aws, outputs["FunctionName"]))
+    functions = {name: outputs[output] for name, output in FUNCTIONS.items()}
+    return Stack(STACK, outputs, {name: _point_home(aws, function) for name, function in functions.items()})
 
 
 def _lock_bucket(aws: LocalAws, bucket: str, parameters: Mapping[str, str]) -> None:
@@ -130,18 +133,23 @@ def _point_home(aws: LocalAws, function: str) -> dict[str, str]:
 
 def describe(aws: LocalAws, stack: Stack) -> dict[str, Any]:
     """All that a test needs to know about the stack: what is deployed, under which role, and how to act as that role."""
-    role = stack.outputs["RoleName"]
+    role, sealer = stack.outputs["RoleName"], stack.outputs["SealRoleName"]
     return {
         "endpoint": aws.endpoint,
         "region": aws.region,
         "account": aws.account,
         "stack": stack.name,
         "outputs": stack.outputs,
-        "function_environment": stack.function_environment,
+        "function_environment": stack.environments["quarantine"],
         "role_policies": role_policies(aws, role),
         "role_trust": client(aws, "iam").get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"],
         "role_credentials": role_credentials(aws, role),
         "signing_key_pem": public_key_pem(aws, stack.outputs["SigningKeyArn"]),
+        "seal": {
+            "environment": stack.environments["seal"],
+            "role_policies": role_policies(aws, sealer),
+            "role_credentials": role_credentials(aws, sealer),
+        },
         "other_function": _other_function(aws),
     }
 

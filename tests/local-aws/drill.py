@@ -1,7 +1,8 @@
 """`make drill`: a finding, a plan, a sealed machine and the proof, on the local AWS and by the commands a user types.
 
-Leaves target/drill/report.json, target/drill/evidence/ (every object with its versions) and target/drill/evidence.pub. Ends 0 only if
-the machine was contained, the drill itself saw so, the way there was as short as promised, and the evidence verified.
+Leaves target/drill/report.json, target/drill/evidence/ (every object with its versions), target/drill/evidence.pub and
+target/drill/timeline.html. Ends 0 only if the machine was contained, the drill itself saw so, the way there was as short as promised,
+the records were sealed into the log, and the evidence verified.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
 DRILL = REPO / "target" / "drill"
 EVIDENCE = DRILL / "evidence"
 PUBLIC_KEY = DRILL / "evidence.pub"
+TIMELINE = DRILL / "timeline.html"
 REPORT = DRILL / "report.json"
 FUNCTION = "quarantine"
 ANSWER_SECONDS = 60.0
+# A new record is heard of at once; the next minute's pass comes in any case.
+SEAL_SECONDS = 100.0
 # What the design promises of the way from the finding to the last sealed interface (docs/architecture.md).
 EVIDENCE_TRIPS = 1
 DEPTH = 3
@@ -48,6 +52,7 @@ def drill(arguments: list[str]) -> int:
     DRILL.mkdir(parents=True)
     contained = _drill(story)
     story.line(f"report: {shown(REPORT)}; evidence: {shown(EVIDENCE)}; its public key: {shown(PUBLIC_KEY)}")
+    story.line(f"the incident's timeline, to look at in a browser: {shown(TIMELINE)}")
     return 0 if contained else 1
 
 
@@ -71,7 +76,7 @@ def _drill(story: Story) -> bool:
 
         told = _incident(story, aws, stack, target)
         seen = _look(story, ec2, target)
-        verified = _prove(story, aws, cordon, stack)
+        verified = _prove(story, aws, cordon, stack, told)
         report = _report(told, seen)
         REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return _verdict(story, report, seen, verified)
@@ -88,6 +93,7 @@ def _prepare(story: Story, aws: LocalAws, cordon: Path, stack: Stack, target: Ta
 class Told:
     """What the function recorded, and when we saw it happen."""
 
+    key: str
     incident: str | None
     outcome: dict[str, Any]
     body: dict[str, Any]
@@ -117,7 +123,7 @@ def _incident(story: Story, aws: LocalAws, stack: Stack, target: Target) -> Told
     state = str(outcome.body.get("outcome", {}).get("state", "unknown"))
     (story.good if state == "Contained" else story.bad)(f"sealed, says the function: {state} ({outcome.key})")
     milliseconds = {"finding_to_outcome_seen": _since(began)} | ({"finding_to_sealed": sealed} if sealed else {})
-    return Told(outcome.incident, outcome.body.get("outcome", {}), outcome.body, milliseconds)
+    return Told(outcome.key, outcome.incident, outcome.body.get("outcome", {}), outcome.body, milliseconds)
 
 
 @dataclass(frozen=True)
@@ -215,20 +221,49 @@ def _before(target: Target) -> dict[str, list[str]]:
     return {face["NetworkInterfaceId"]: sorted(group["GroupId"] for group in face["Groups"]) for face in target.interfaces}
 
 
-def _prove(story: Story, aws: LocalAws, cordon: Path, stack: Stack) -> bool:
-    from archive import archive
-    from deploy import client, public_key_der, public_key_pem
+def _prove(story: Story, aws: LocalAws, cordon: Path, stack: Stack, told: Told) -> bool:
+    from deploy import FUNCTIONS, client, public_key_der, public_key_pem
 
     story.chapter("The proof")
-    count = archive(client(aws, "s3"), stack.outputs["EvidenceBucket"], EVIDENCE)
-    key = stack.outputs["SigningKeyArn"]
-    PUBLIC_KEY.write_text(public_key_pem(aws, key), encoding="utf-8")
-    story.line(f"downloaded {count} records with every version, and the function's public key")
-    root = f"{FUNCTION}={hashlib.sha256(public_key_der(aws, key)).hexdigest()}"
-    argv = [cordon, "evidence", "verify", EVIDENCE, "--root", root]
-    story.line(f"cordon evidence verify {shown(EVIDENCE)} --root {root}")
-    log = WORK / "verify.log"
-    command = Command(argv, aws.environment(), log=log)
+    began = time.monotonic()
+    checkpoint = _sealed(client(aws, "s3"), stack, told, began)
+    origin, size, root = checkpoint.splitlines()[:3]
+    story.line(f"sealed into the log {origin}: {size} leaves, root {root} ({_since(began) / 1000:.1f} s after the outcome)")
+    _cordon(story, aws, ["archive", f"s3://{stack.outputs['EvidenceBucket']}", EVIDENCE], cordon)
+    keys = {name: stack.outputs[output] for name, output in zip(FUNCTIONS, ("SigningKeyArn", "SealingKeyArn"), strict=True)}
+    PUBLIC_KEY.write_text(public_key_pem(aws, keys[FUNCTION]), encoding="utf-8")
+    roots = [f"--root={name}={hashlib.sha256(public_key_der(aws, key)).hexdigest()}" for name, key in keys.items()]
+    verified = _cordon(story, aws, ["verify", EVIDENCE, *roots], cordon)
+    report = ["timeline", told.incident or "", EVIDENCE, *roots, "--format", "html", "--output", TIMELINE]
+    return verified and _cordon(story, aws, report, cordon)
+
+
+def _sealed(s3: Any, stack: Stack, told: Told, began: float) -> str:
+    """The checkpoint under which the outcome is, as soon as it is published."""
+    bucket, tiles = stack.outputs["EvidenceBucket"], stack.outputs["TileBucket"]
+    while time.monotonic() - began < SEAL_SECONDS:
+        for entry in s3.list_objects_v2(Bucket=bucket, Prefix="log/batch/").get("Contents", []):
+            batch = json.loads(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read())
+            if any(item.get("record", {}).get("key") == told.key for item in batch["entries"]):
+                note = _published(s3, tiles)
+                if note and int(note.splitlines()[1]) >= batch["size"]:
+                    return note
+        time.sleep(POLL_SECONDS)
+    raise Trouble(f"{told.key} was not sealed within {SEAL_SECONDS:.0f} s: see the log of {stack.outputs['SealFunctionName']}")
+
+
+def _published(s3: Any, bucket: str) -> str | None:
+    if not s3.list_objects_v2(Bucket=bucket, Prefix="checkpoint").get("KeyCount"):
+        return None
+    return s3.get_object(Bucket=bucket, Key="checkpoint")["Body"].read().decode()
+
+
+def _cordon(story: Story, aws: LocalAws, arguments: list[str | Path], cordon: Path) -> bool:
+    """Run `cordon evidence …` before the reader's eyes."""
+    shown_arguments = [shown(argument) if isinstance(argument, Path) else argument for argument in arguments]
+    story.line(f"cordon evidence {' '.join(shown_arguments)}")
+    log = WORK / "cordon.log"
+    command = Command([cordon, "evidence", *arguments], aws.environment(), log=log)
     try:
         code = command.wait()
     finally:

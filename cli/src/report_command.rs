@@ -1,0 +1,330 @@
+//! `cordon evidence timeline`, `slo`, `population`, `controls`, `custody`, `export`: what one gets out of evidence.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use evidence::{RecordKey, Root, Verifier, open};
+use ids::{IncidentId, Timestamp};
+use report::{Entry, Period, Targets, Worth, to_json, to_json_lines};
+use serde_json::Value;
+
+use crate::archive;
+use crate::evidence_command::{exit_code, now};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Report {
+    /// Tell one incident moment by moment, each with its clock and its record.
+    Timeline(TimelineOf),
+    /// Measure how soon incidents were detected, contained and closed.
+    Slo(SloOf),
+    /// List every incident of a period, and say whether the list is complete.
+    Population(ListOf),
+    /// Show which controls have evidence.
+    Controls(ListOf),
+    /// Show where one record comes from, and what leans on it.
+    Custody(CustodyOf),
+    /// Write events (OCSF) or assessment results (OSCAL) for other tools.
+    Export(ExportOf),
+}
+
+/// The evidence, and where the report goes.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Exit codes:
+  0  verified, or self-consistent if no --root was given
+  1  something does not hold (the report is written all the same, and says so first), or there is nothing to report
+  2  wrong arguments
+  3  everything holds, but some records carry no endorsement (degraded)")]
+struct Source {
+    /// The folder: an archive (it has a `versions.json`), or that of a local evidence store.
+    path: PathBuf,
+    /// Trust this KMS public key, by the SHA-256 of its DER form; with FUNCTION= only for that function. Repeatable.
+    #[arg(long, value_name = "[FUNCTION=]FINGERPRINT")]
+    root: Vec<Root>,
+    /// Write to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// From when until when; all that is there, if not given.
+#[derive(Debug, Args)]
+struct When {
+    /// The first moment that counts: a day such as 2026-11-01, or RFC 3339.
+    #[arg(long, value_name = "TIME", value_parser = moment, requires = "to")]
+    from: Option<Timestamp>,
+    /// The first moment that counts no more.
+    #[arg(long, value_name = "TIME", value_parser = moment, requires = "from")]
+    to: Option<Timestamp>,
+}
+
+/// Tell one incident moment by moment, each with its clock and its record.
+#[derive(Debug, Args)]
+pub(crate) struct TimelineOf {
+    /// The incident, such as inc-582222c0ebe0c78fc33d.
+    incident: IncidentId,
+    #[command(flatten)]
+    source: Source,
+    /// `timesketch` is JSON lines, `iris` the CSV of DFIR-IRIS, `html` one file with everything in it.
+    #[arg(long, value_enum, default_value_t = TimelineForm::Text)]
+    format: TimelineForm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TimelineForm {
+    Text,
+    Json,
+    Timesketch,
+    Iris,
+    Html,
+}
+
+/// Measure how soon incidents were detected, contained and closed, and how soon that was evidence.
+///
+/// What could not be measured is listed with its reason. Drills are counted apart.
+#[derive(Debug, Args)]
+pub(crate) struct SloOf {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    when: When,
+    /// Set a target, such as detection=95%@300: so many percent within so many seconds. Repeatable.
+    #[arg(long, value_name = "NAME=PERCENT%@SECONDS", value_parser = target)]
+    target: Vec<String>,
+    /// How to write it.
+    #[arg(long, value_enum, default_value_t = SloForm::Text)]
+    format: SloForm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SloForm {
+    Text,
+    Json,
+    Html,
+}
+
+/// A report over a period, as a list.
+#[derive(Debug, Args)]
+pub(crate) struct ListOf {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    when: When,
+    /// How to write it.
+    #[arg(long, value_enum, default_value_t = ListForm::Text)]
+    format: ListForm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ListForm {
+    Text,
+    Json,
+    Csv,
+}
+
+/// Show where one record comes from, and what leans on it.
+#[derive(Debug, Args)]
+pub(crate) struct CustodyOf {
+    /// The record's key: rec/FUNCTION/YYYY/MM/DD/HH/mm/ID.ATTEMPT-KIND.json.
+    record: RecordKey,
+    #[command(flatten)]
+    source: Source,
+    /// Answer in JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Write events (OCSF 1.6) or assessment results (OSCAL 1.1) for other tools.
+///
+/// OSCAL results import an assessment plan: a stub of one, `assessment-plan.json`, is written beside them.
+#[derive(Debug, Args)]
+pub(crate) struct ExportOf {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    when: When,
+    /// `ocsf` is JSON lines; `oscal` needs --output.
+    #[arg(long, value_enum)]
+    format: ExportForm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ExportForm {
+    Ocsf,
+    Oscal,
+}
+
+/// A time as people type it: a whole day, or RFC 3339.
+fn moment(text: &str) -> Result<Timestamp, ids::ParseTimestampError> {
+    let day = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    if day { format!("{text}T00:00:00Z").parse() } else { text.parse() }
+}
+
+/// A target, found to be one.
+fn target(text: &str) -> Result<String, report::ParseTargetError> {
+    Targets::default().set(text).map(|()| text.to_owned())
+}
+
+pub(crate) fn run(report: &Report) -> anyhow::Result<ExitCode> {
+    match report {
+        Report::Timeline(of) => timeline(of),
+        Report::Slo(of) => slo(of),
+        Report::Population(of) => population(of),
+        Report::Controls(of) => controls(of),
+        Report::Custody(of) => custody(of),
+        Report::Export(of) => export(of),
+    }
+}
+
+fn timeline(of: &TimelineOf) -> anyhow::Result<ExitCode> {
+    let read = Read::from(&of.source)?;
+    let Some(timeline) = report::timeline(&read.entries, &of.incident, &read.worth) else {
+        return read
+            .nothing(&format!("no readable record is about {}; `cordon evidence population` lists what there is", of.incident));
+    };
+    let text = match of.format {
+        TimelineForm::Text => timeline.text(),
+        TimelineForm::Json => to_json(&timeline)?,
+        TimelineForm::Timesketch => to_json_lines(&timeline.timesketch())?,
+        TimelineForm::Iris => timeline.iris()?,
+        TimelineForm::Html => timeline.html(),
+    };
+    read.write(&of.source, &text, of.format == TimelineForm::Text)
+}
+
+fn slo(of: &SloOf) -> anyhow::Result<ExitCode> {
+    let mut targets = Targets::default();
+    for target in &of.target {
+        targets.set(target)?;
+    }
+    let read = Read::from(&of.source)?;
+    let Some(period) = of.when.period(&read.entries)? else { return read.nothing("there is no readable record") };
+    let slo = report::slo(&read.entries, period, &targets, &read.worth);
+    let text = match of.format {
+        SloForm::Text => slo.text(),
+        SloForm::Json => to_json(&slo)?,
+        SloForm::Html => slo.html(),
+    };
+    read.write(&of.source, &text, of.format == SloForm::Text)
+}
+
+fn population(of: &ListOf) -> anyhow::Result<ExitCode> {
+    let read = Read::from(&of.source)?;
+    let Some(period) = of.when.period(&read.entries)? else { return read.nothing("there is no readable record") };
+    let population = report::population(&read.entries, period, &read.worth);
+    let text = match of.format {
+        ListForm::Text => population.text(),
+        ListForm::Json => to_json(&population)?,
+        ListForm::Csv => population.csv()?,
+    };
+    read.write(&of.source, &text, of.format == ListForm::Text)
+}
+
+fn controls(of: &ListOf) -> anyhow::Result<ExitCode> {
+    let read = Read::from(&of.source)?;
+    let period = of.when.given()?;
+    let coverage = report::controls(&read.entries, period, &read.worth);
+    let text = match of.format {
+        ListForm::Text => coverage.text(),
+        ListForm::Json => to_json(&coverage)?,
+        ListForm::Csv => coverage.csv()?,
+    };
+    read.write(&of.source, &text, of.format == ListForm::Text)
+}
+
+fn custody(of: &CustodyOf) -> anyhow::Result<ExitCode> {
+    let read = Read::from(&of.source)?;
+    let Some(custody) = report::custody(&read.entries, &of.record, &read.worth) else {
+        return read.nothing(&format!("{} is not here, or cannot be read", of.record));
+    };
+    let text = if of.json { to_json(&custody)? } else { custody.text() };
+    read.write(&of.source, &text, !of.json)
+}
+
+fn export(of: &ExportOf) -> anyhow::Result<ExitCode> {
+    if of.format == ExportForm::Oscal && of.source.output.is_none() {
+        eprintln!("error: OSCAL is two documents: give --output FILE, and `{}` is written beside it", report::PLAN_FILE);
+        return Ok(ExitCode::from(2));
+    }
+    let read = Read::from(&of.source)?;
+    let Some(period) = of.when.period(&read.entries)? else { return read.nothing("there is no readable record") };
+    let text = match of.format {
+        ExportForm::Ocsf => to_json_lines(&report::ocsf(&read.entries, period, env!("CARGO_PKG_VERSION"), &read.worth))?,
+        ExportForm::Oscal => {
+            let documents = report::oscal(&read.entries, period, &read.worth);
+            let results = of.source.output.as_deref().unwrap_or(Path::new(""));
+            let plan = results.with_file_name(report::PLAN_FILE);
+            if plan == results {
+                bail!("`{}` is where the plan goes: give the results another name", plan.display());
+            }
+            write_file(&of.source.path, &plan, &to_json(&documents.plan)?)?;
+            to_json(&documents.results)?
+        }
+    };
+    read.write(&of.source, &text, false)
+}
+
+impl When {
+    /// The period that was asked for.
+    fn given(&self) -> anyhow::Result<Option<Period>> {
+        Ok(self.from.zip(self.to).map(|(from, to)| Period::new(from, to)).transpose()?)
+    }
+
+    /// That, or the one that all of the records lie in.
+    fn period(&self, entries: &[Entry]) -> anyhow::Result<Option<Period>> {
+        Ok(self.given()?.or_else(|| Period::of(entries)))
+    }
+}
+
+/// Everything readable in a folder, and what it is worth: found in one pass.
+struct Read {
+    entries: Vec<Entry>,
+    worth: Worth,
+}
+
+impl Read {
+    fn from(source: &Source) -> anyhow::Result<Self> {
+        let now = now()?;
+        let mut verifier = Verifier::new(source.root.clone());
+        let mut entries = Vec::new();
+        archive::read_each(&source.path, &mut verifier, now, &mut |key, bytes, version| {
+            // What cannot be opened is no record: the verifier names it, and no report is made of it.
+            let Ok(key) = key.parse::<RecordKey>() else { return };
+            let Ok((statement, sha256)) = open::<Value>(&key, bytes) else { return };
+            entries.push(Entry::new(sha256, version.map(|version| version.stored), None, &statement));
+        })?;
+        Ok(Self { entries, worth: Worth::of(&verifier.finish(now), now, None) })
+    }
+
+    /// There is nothing to report; what the evidence is worth is said all the same.
+    fn nothing(&self, why: &str) -> anyhow::Result<ExitCode> {
+        std::io::stderr().write_all(self.worth.text().as_bytes()).context("could not write the answer")?;
+        Err(anyhow!("{why}"))
+    }
+
+    /// Writes a report. What the evidence is worth is in it, and said to the user as well unless the user is about to read it.
+    fn write(&self, source: &Source, text: &str, read_at_once: bool) -> anyhow::Result<ExitCode> {
+        match &source.output {
+            Some(file) => write_file(&source.path, file, text)?,
+            // Not `print!`: `cordon … | head` must not end in a panic.
+            None => std::io::stdout().write_all(text.as_bytes()).context("could not write the report")?,
+        }
+        if source.output.is_some() || !read_at_once {
+            std::io::stderr().write_all(self.worth.text().as_bytes()).context("could not write the answer")?;
+        }
+        Ok(exit_code(self.worth.standing))
+    }
+}
+
+/// Writes `text` to `file`, unless that lies among the evidence: there it would be a foreign object, and fail the next verification.
+fn write_file(evidence: &Path, file: &Path, text: &str) -> anyhow::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let real = |path: &Path| fs::canonicalize(path).with_context(|| format!("there is no folder `{}`", path.display()));
+    if real(folder)?.starts_with(real(evidence)?) {
+        bail!("`{}` lies among the evidence, where only records may be: choose another folder", file.display());
+    }
+    fs::write(file, text).with_context(|| format!("could not write `{}`", file.display()))
+}
