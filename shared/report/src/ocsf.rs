@@ -55,6 +55,11 @@ impl Event<'_> {
             Some(Level::Critical) => (5, "Critical"),
         };
         let [category_name, class_name, activity_name] = names;
+        let signal = self.signal();
+        // The class Incident Finding includes the profile `incident`, and wants it named (OCSF 1.5).
+        let incident = ((category, class) == INCIDENT).then_some("incident");
+        let cloud = signal.and_then(|signal| signal.account.as_ref()).map(|_| "cloud");
+        let profiles: Vec<&str> = incident.into_iter().chain(cloud).collect();
         let mut event = object(json!({
             "category_uid": category,
             "category_name": category_name,
@@ -74,7 +79,7 @@ impl Event<'_> {
                 "event_code": entry.key().kind.as_str(),
                 "correlation_uid": self.incident.id,
                 "original_time": entry.header.time,
-                "profiles": [],
+                "profiles": profiles,
             },
             "unmapped": {
                 "evidence_standing": self.standing,
@@ -88,21 +93,16 @@ impl Event<'_> {
                 "nature": self.incident.nature(),
             },
         }));
-        if let Some(Value::Object(metadata)) = event.get_mut("metadata") {
-            if let Some(stored) = entry.stored {
-                metadata.insert("logged_time".to_owned(), json!(stored.millis()));
+        if let (Some(stored), Some(Value::Object(metadata))) = (entry.stored, event.get_mut("metadata")) {
+            metadata.insert("logged_time".to_owned(), json!(stored.millis()));
+        }
+        if let Some((signal, account)) = signal.and_then(|signal| Some((signal, signal.account.as_ref()?))) {
+            let account = json!({ "uid": account, "type": "AWS Account", "type_id": 10 });
+            let mut cloud = object(json!({ "provider": "AWS", "account": account }));
+            if let Some(region) = &signal.region {
+                cloud.insert("region".to_owned(), json!(region));
             }
-            if let Some(account) = self.signal().and_then(|signal| signal.account.as_ref()) {
-                metadata.insert("profiles".to_owned(), json!(["cloud"]));
-                let mut cloud = object(json!({
-                    "provider": "AWS",
-                    "account": { "uid": account, "type": "AWS Account", "type_id": 10 },
-                }));
-                if let Some(region) = self.signal().and_then(|signal| signal.region.as_ref()) {
-                    cloud.insert("region".to_owned(), json!(region));
-                }
-                event.insert("cloud".to_owned(), Value::Object(cloud));
-            }
+            event.insert("cloud".to_owned(), Value::Object(cloud));
         }
         event
     }

@@ -115,7 +115,7 @@ impl Timeline {
         lines
     }
 
-    /// DFIR-IRIS's CSV. Assets and indicators stay empty: IRIS refuses an asset that the case does not have yet.
+    /// DFIR-IRIS's CSV; tags are parted by `|`. Assets and indicators stay empty: IRIS refuses an asset that the case does not have yet.
     ///
     /// # Errors
     /// None that is known; the writer has the type.
@@ -127,7 +127,7 @@ impl Timeline {
             without_zone(self.evidence.checked),
             "+00:00".to_owned(),
             format!("Evidence: {}", self.evidence.word()),
-            "Other".to_owned(),
+            "Unspecified".to_owned(),
             cell(&standing),
             String::new(),
             "cordon".to_owned(),
@@ -148,7 +148,7 @@ impl Timeline {
                 &format!("cordon {}", row.function),
                 "",
                 "",
-                &format!("cordon,{},{}", row.event, self.incident),
+                &format!("cordon|{}|{}", row.event, self.incident),
             ])?;
         }
         let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
@@ -180,10 +180,10 @@ fn description(event: &str) -> &'static str {
     }
 }
 
-/// IRIS's own event categories (iris-web, `post_init.py`); what it does not know, it refuses.
+/// IRIS's own event categories (iris-web, `post_init.py`): only two of them fit.
 fn category(event: &str) -> &'static str {
     match event {
         "change_answered" | "changes_answered" => "Remediation",
-        _ => "Other",
+        _ => "Unspecified",
     }
 }

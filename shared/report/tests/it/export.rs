@@ -70,7 +70,10 @@ fn ocsf_tells_the_incident_and_the_remediation() {
         match number("class_uid") {
             7001 => assert!(event["command_uid"].as_str().unwrap().starts_with("rec/")),
             2005 => assert!(
-                event["assignee"].is_object() && event["status_id"].is_u64() && event["finding_info_list"][0]["uid"].is_string()
+                event["metadata"]["profiles"] == json!(["incident", "cloud"])
+                    && event["assignee"].is_object()
+                    && event["status_id"].is_u64()
+                    && event["finding_info_list"][0]["uid"].is_string()
             ),
             other => panic!("{other}"),
         }
