@@ -10,11 +10,14 @@ use clap::{Args, Subcommand};
 use evidence::{Report, Root, Standing, Verifier};
 use ids::Timestamp;
 
-use crate::{archive, report_command, run_command};
+use crate::source::{Store, read};
+use crate::{archive_command, proof_command, report_command, run_command};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Evidence {
     Verify(Verify),
+    Archive(archive_command::Archive),
+    Proof(proof_command::Proof),
     Run(run_command::Run),
     Show(run_command::Show),
     Output(run_command::Output),
@@ -23,9 +26,9 @@ pub(crate) enum Evidence {
     Report(report_command::Report),
 }
 
-/// Verify a folder of evidence: every signature, sequence, link and version.
+/// Verify evidence: every signature, sequence, link and version, and the log that orders them.
 ///
-/// PATH is an archive (it has a `versions.json`) or the folder of a local evidence store. Nothing is fetched and nothing is written.
+/// The evidence is an archive (it has a `versions.json`), the folder of a local store, or a bucket. Nothing is written.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Exit codes:
@@ -36,14 +39,19 @@ Exit codes:
 
 Examples:
   cordon evidence verify target/drill/evidence
-  cordon evidence verify --root quarantine=<fingerprint> archive/
+  cordon evidence verify --root quarantine=<fingerprint> --root seal=<fingerprint> archive/
+  cordon evidence verify s3://my-evidence --checkpoint last-quarter.note
   openssl pkey -pubin -in evidence.pub -outform DER | sha256sum    # a key's fingerprint")]
 pub(crate) struct Verify {
-    /// The folder.
-    path: PathBuf,
+    /// Where the evidence is.
+    #[arg(value_name = "FOLDER|s3://BUCKET")]
+    store: Store,
     /// Trust this KMS public key, by the SHA-256 of its DER form; with FUNCTION= only for that function. Repeatable.
     #[arg(long, value_name = "[FUNCTION=]FINGERPRINT")]
     root: Vec<Root>,
+    /// Compare the log with this checkpoint, which was kept elsewhere: a log that was cut off or forked since does not fit it. Repeatable.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Vec<PathBuf>,
     /// Answer in JSON.
     #[arg(long)]
     json: bool,
@@ -52,6 +60,8 @@ pub(crate) struct Verify {
 pub(crate) fn run(command: &Evidence) -> anyhow::Result<ExitCode> {
     match command {
         Evidence::Verify(verify) => verify_folder(verify),
+        Evidence::Archive(archive) => archive_command::run(archive),
+        Evidence::Proof(proof) => proof_command::run(proof),
         Evidence::Run(run) => Ok(run_command::run(run)),
         Evidence::Show(show) => run_command::show(show),
         Evidence::Output(output) => run_command::output(output),
@@ -63,7 +73,11 @@ pub(crate) fn run(command: &Evidence) -> anyhow::Result<ExitCode> {
 fn verify_folder(arguments: &Verify) -> anyhow::Result<ExitCode> {
     let now = now()?;
     let mut verifier = Verifier::new(arguments.root.clone());
-    let listed = archive::read(&arguments.path, &mut verifier, now)?;
+    let listed = read(&arguments.store, &mut verifier, now)?;
+    for file in &arguments.checkpoint {
+        let note = std::fs::read(file).with_context(|| format!("could not read `{}`", file.display()))?;
+        verifier.checkpoint(&file.display().to_string(), &note);
+    }
     let report = verifier.finish(now);
     let text = if arguments.json { serde_json::to_string_pretty(&report)? + "\n" } else { for_people(&report, listed) };
     // Not `print!`: `cordon … | head` must not end in a panic.
@@ -101,6 +115,19 @@ fn for_people(report: &Report, listed: bool) -> String {
     }
     for code in &report.code {
         lines.push(format!("written by code {code}, as it claims"));
+    }
+    match &report.log {
+        Some(log) => lines.push(format!(
+            "log {}: {} leaves in {}, the newest of {}, {} of them under a signed checkpoint; root {}",
+            log.name,
+            log.size,
+            count(usize::try_from(log.batches).unwrap_or(usize::MAX), "batch").replace("batchs", "batches"),
+            log.newest,
+            log.signed,
+            log.root
+        )),
+        None if report.records > 0 => lines.push("no log here: sessions that were dropped whole would not be missed".to_owned()),
+        None => {}
     }
     if !listed && report.records > 0 {
         lines.push("no versions.json here: second versions and delete markers were not looked for".to_owned());

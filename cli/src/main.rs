@@ -1,11 +1,13 @@
 //! `cordon`: what a responder, an approver or an auditor types.
 
-mod archive;
+mod archive_command;
 mod evidence_command;
 mod function;
 mod plan_command;
+mod proof_command;
 mod report_command;
 mod run_command;
+mod source;
 
 use std::process::ExitCode;
 

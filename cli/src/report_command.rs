@@ -1,5 +1,6 @@
 //! `cordon evidence timeline`, `slo`, `population`, `controls`, `custody`, `export`: what one gets out of evidence.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,13 +8,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
+use evidence::log::{Batch, Entry as LogEntry};
 use evidence::{RecordKey, Root, Verifier, open};
 use ids::{IncidentId, Timestamp};
-use report::{Entry, Period, Targets, Worth, to_json, to_json_lines};
+use report::{Entry, Period, Sealed, Targets, Tree, Worth, to_json, to_json_lines};
 use serde_json::Value;
 
-use crate::archive;
 use crate::evidence_command::{exit_code, now};
+use crate::source::{Store, read_each};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Report {
@@ -40,8 +42,9 @@ Exit codes:
   2  wrong arguments
   3  everything holds, but some records carry no endorsement (degraded)")]
 struct Source {
-    /// The folder: an archive (it has a `versions.json`), or that of a local evidence store.
-    path: PathBuf,
+    /// Where the evidence is: an archive (it has a `versions.json`), the folder of a local store, or s3://BUCKET.
+    #[arg(value_name = "FOLDER|s3://BUCKET")]
+    store: Store,
     /// Trust this KMS public key, by the SHA-256 of its DER form; with FUNCTION= only for that function. Repeatable.
     #[arg(long, value_name = "[FUNCTION=]FINGERPRINT")]
     root: Vec<Root>,
@@ -260,7 +263,7 @@ fn export(of: &ExportOf) -> anyhow::Result<ExitCode> {
             if plan == results {
                 bail!("`{}` is where the plan goes: give the results another name", plan.display());
             }
-            write_file(&of.source.path, &plan, &to_json(&documents.plan)?)?;
+            write_file(&of.source.store, &plan, &to_json(&documents.plan)?)?;
             to_json(&documents.results)?
         }
     };
@@ -289,14 +292,26 @@ impl Read {
     fn from(source: &Source) -> anyhow::Result<Self> {
         let now = now()?;
         let mut verifier = Verifier::new(source.root.clone());
-        let mut entries = Vec::new();
-        archive::read_each(&source.path, &mut verifier, now, &mut |key, bytes, version| {
+        let (mut entries, mut sealed) = (Vec::new(), BTreeMap::new());
+        read_each(&source.store, &mut verifier, now, &mut |key, bytes, version| {
+            // The log comes before the records: what it says of each is known when the record is met.
+            if let Ok(batch) = Batch::parse(bytes) {
+                let (number, time) = (batch.seal.batch, batch.seal.time);
+                for (index, entry) in (batch.before.saturating_add(1)..).zip(batch.entries) {
+                    if let LogEntry::Record(record) = entry {
+                        sealed.insert(record.key, Sealed { index, batch: number, time });
+                    }
+                }
+            }
             // What cannot be opened is no record: the verifier names it, and no report is made of it.
             let Ok(key) = key.parse::<RecordKey>() else { return };
             let Ok((statement, sha256)) = open::<Value>(&key, bytes) else { return };
-            entries.push(Entry::new(sha256, version.map(|version| version.stored), None, &statement));
+            let place = sealed.remove(&key);
+            entries.push(Entry::new(sha256, version.map(|version| version.stored), place, &statement));
         })?;
-        Ok(Self { entries, worth: Worth::of(&verifier.finish(now), now, None) })
+        let report = verifier.finish(now);
+        let tree = report.log.as_ref().map(|log| Tree { size: log.size, root: log.root });
+        Ok(Self { entries, worth: Worth::of(&report, now, tree) })
     }
 
     /// There is nothing to report; what the evidence is worth is said all the same.
@@ -308,7 +323,7 @@ impl Read {
     /// Writes a report. What the evidence is worth is in it, and said to the user as well unless the user is about to read it.
     fn write(&self, source: &Source, text: &str, read_at_once: bool) -> anyhow::Result<ExitCode> {
         match &source.output {
-            Some(file) => write_file(&source.path, file, text)?,
+            Some(file) => write_file(&source.store, file, text)?,
             // Not `print!`: `cordon … | head` must not end in a panic.
             None => std::io::stdout().write_all(text.as_bytes()).context("could not write the report")?,
         }
@@ -320,10 +335,12 @@ impl Read {
 }
 
 /// Writes `text` to `file`, unless that lies among the evidence: there it would be a foreign object, and fail the next verification.
-fn write_file(evidence: &Path, file: &Path, text: &str) -> anyhow::Result<()> {
+fn write_file(evidence: &Store, file: &Path, text: &str) -> anyhow::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let real = |path: &Path| fs::canonicalize(path).with_context(|| format!("there is no folder `{}`", path.display()));
-    if real(folder)?.starts_with(real(evidence)?) {
+    if let Store::Folder(evidence) = evidence
+        && real(folder)?.starts_with(real(evidence)?)
+    {
         bail!("`{}` lies among the evidence, where only records may be: choose another folder", file.display());
     }
     fs::write(file, text).with_context(|| format!("could not write `{}`", file.display()))

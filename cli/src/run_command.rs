@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::source::Store;
 use anyhow::{Context as _, anyhow, bail};
 use aws_config::{BehaviorVersion, SdkConfig};
 use calls::CallLog;
@@ -19,26 +20,6 @@ use ids::{IncidentId, SessionId};
 use p256::ecdsa::SigningKey;
 use regex::bytes::Regex;
 use witnessed::{Endorser, Live, NOT_STARTED, Redactor, Run as Asked, Which, Witnessed, digest_of, witness};
-
-/// Where evidence is kept: a folder, or a bucket as `s3://BUCKET`.
-#[derive(Debug, Clone)]
-pub(crate) enum Store {
-    Folder(PathBuf),
-    Bucket(String),
-}
-
-impl std::str::FromStr for Store {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.strip_prefix("s3://") {
-            None if text.is_empty() => Err("expected a folder or s3://BUCKET"),
-            None => Ok(Self::Folder(text.into())),
-            Some(bucket) if bucket.is_empty() || bucket.contains('/') => Err("expected s3://BUCKET: evidence has its own bucket"),
-            Some(bucket) => Ok(Self::Bucket(bucket.to_owned())),
-        }
-    }
-}
 
 /// Run any command as evidence: recorded before it starts, its output byte for byte, and how it ended.
 ///

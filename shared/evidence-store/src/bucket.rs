@@ -2,12 +2,27 @@
 
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{DeleteMarkerEntry, ObjectVersion};
+use aws_sdk_s3::types::{ChecksumMode, DeleteMarkerEntry, ObjectVersion};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use evidence::LARGEST_RECORD;
 use ids::{Sha256, Timestamp};
 
 use crate::s3::{S3, checksum, failed};
 use crate::worm::{Created, StoreError};
+
+/// One version with its content, and how S3 keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// The SHA-256 that S3 computed when it took the object, if it did.
+    pub sha256: Option<Sha256>,
+    /// Until when nobody can delete it.
+    pub retain_until: Option<Timestamp>,
+    /// How strictly: `COMPLIANCE`, or less.
+    pub mode: Option<String>,
+}
 
 /// One version of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +133,25 @@ impl S3 {
         }
         let body = answer.body.collect().await;
         body.map(|body| Some(body.to_vec())).map_err(|error| StoreError { doing, cause: error.to_string(), passes: true })
+    }
+
+    /// One version, with what S3 says of how it is kept.
+    ///
+    /// # Errors
+    /// If S3 does not answer or refuses, the version is gone, or it is larger than `largest` bytes.
+    pub async fn held(&self, key: &str, version: &str, largest: u64) -> Result<Held, StoreError> {
+        let doing = "read an object";
+        let asked = self.client.get_object().bucket(&self.bucket).key(key).version_id(version);
+        let answer = asked.checksum_mode(ChecksumMode::Enabled).send().await.map_err(|error| failed(doing, &error))?;
+        if answer.content_length().is_none_or(|length| u64::try_from(length).is_ok_and(|length| length > largest)) {
+            return Err(StoreError { doing, cause: format!("`{key}` is larger than it can be"), passes: false });
+        }
+        let sha256 = answer.checksum_sha256().and_then(|text| STANDARD.decode(text).ok()).and_then(|bytes| bytes.try_into().ok());
+        let retain_until = answer.object_lock_retain_until_date().and_then(|time| time.to_millis().ok()).map(Timestamp::saturating);
+        let mode = answer.object_lock_mode().map(|mode| mode.as_str().to_owned());
+        let body = answer.body.collect().await;
+        let body = body.map_err(|error| StoreError { doing, cause: error.to_string(), passes: true })?;
+        Ok(Held { bytes: body.to_vec(), sha256: sha256.map(Sha256::from_bytes), retain_until, mode })
     }
 
     /// The same for an object of a record's size.
