@@ -15,6 +15,7 @@ mod crash;
 mod degraded;
 mod deployed;
 mod privilege;
+mod sealing;
 mod stage;
 mod strangers;
 mod troubles;
