@@ -40,6 +40,7 @@ bench: ## How fast the function starts and acts, beside the same handler in Pyth
 test: target/guardduty-model.json ## Every test: the drill, the examples in the docs, and all others on a local AWS with the template deployed
 	@python3 tests/local-aws/drill.py
 	cargo test --locked --workspace --doc --quiet
+	export CORDON_STRANGERS=$$(bash tests/strangers/prepare.sh) && \
 	CORDON_GUARDDUTY_MODEL=$(CURDIR)/target/guardduty-model.json INSTA_UPDATE=no python3 tests/local-aws/with_local_aws.py -- \
 		cargo nextest run --locked --workspace --no-fail-fast --run-ignored all
 

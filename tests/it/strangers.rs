@@ -1,6 +1,16 @@
-//! `openssl` checks a record by the commands of the README, word for word.
+//! Strangers check what we write: `openssl` by the commands of the README, word for word; Sigstore's own library, securesystemslib, and
+//! Go's transparency log code, none of which has heard of Cordon. Each must accept what is whole and refuse what is not.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use evidence::PublicKey;
+use evidence::log::{Checkpoint, Edge, Receipt, Tile, inclusion, leaf_hash};
+use ids::Sha256;
+use p256::ecdsa::signature::hazmat::PrehashSigner as _;
+use p256::ecdsa::{Signature, SigningKey};
+use p256::pkcs8::{EncodePublicKey as _, LineEnding};
+use serde_json::Value;
 
 use tempfile::TempDir;
 
@@ -62,4 +72,172 @@ fn openssl_refuses_another_payload_and_another_key() {
     std::fs::write(&path, changed).unwrap();
     let (good, text) = openssl(path.to_str().unwrap());
     assert!(!good, "{text}");
+}
+
+/// One of the strangers that `tests/strangers/prepare.sh` gets ready; none if it could not come. On a build server all must come.
+fn stranger(name: &str, program: &[&str]) -> Option<Command> {
+    let home = std::env::var_os("CORDON_STRANGERS").map(PathBuf::from);
+    let there = home.filter(|home| home.join(name).exists());
+    let Some(home) = there else {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "`{name}` is missing: see tests/strangers/prepare.sh");
+        eprintln!("not checked: `{name}` is missing (`make test` gets it, where node, npm, Go and golang-golang-x-mod-dev are)");
+        return None;
+    };
+    let (first, rest) = program.split_first().unwrap();
+    // A program of its own lies in that folder; `node` does not.
+    let own = home.join(first);
+    let mut command = Command::new(if own.exists() { own } else { first.into() });
+    command.current_dir(&home).args(rest);
+    Some(command)
+}
+
+/// Whether a stranger accepts; what it says when it does not is never a crash.
+fn accepts(mut command: Command, arguments: &[&Path]) -> bool {
+    let output = command.args(arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    match output.status.code() {
+        Some(0) => true,
+        Some(1) if said.contains("refused: ") => false,
+        code => panic!("{code:?}: {said}"),
+    }
+}
+
+/// A record that is checked in, and the key of the session that signed it.
+fn record_and_key(work: &TempDir) -> (PathBuf, PathBuf) {
+    let record = records().remove(0);
+    let key = record.strip_prefix(scenarios::repository().join("events/records/v1/archive")).unwrap();
+    let key = key.to_str().unwrap().parse().unwrap();
+    let (statement, _) = evidence::open::<Value>(&key, &std::fs::read(&record).unwrap()).unwrap();
+    let pem = work.path().join("session.pem");
+    let der = statement.predicate.record.session.key.der().to_vec();
+    let key = <p256::PublicKey as p256::pkcs8::DecodePublicKey>::from_public_key_der(&der).unwrap();
+    std::fs::write(&pem, key.to_public_key_pem(LineEnding::LF).unwrap()).unwrap();
+    (record, pem)
+}
+
+fn check_records(name: &str, program: &[&str]) {
+    let work = TempDir::new().unwrap();
+    let (record, key) = record_and_key(&work);
+    let Some(command) = stranger(name, program) else { return };
+    assert!(accepts(command, &[&record, &key]), "{name} does not accept what we wrote");
+    let another = scenarios::repository().join("events/records/v1/evidence.pub");
+    assert!(!accepts(stranger(name, program).unwrap(), &[&record, &another]), "{name} accepts another key");
+    let mut bundle: Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
+    let payload = bundle["dsseEnvelope"]["payload"].as_str().unwrap().to_owned();
+    let changed = if &payload[400..401] == "A" { "B" } else { "A" };
+    bundle["dsseEnvelope"]["payload"] = format!("{}{changed}{}", &payload[..400], &payload[401..]).into();
+    let forged = work.path().join("forged.json");
+    std::fs::write(&forged, bundle.to_string()).unwrap();
+    assert!(!accepts(stranger(name, program).unwrap(), &[&forged, &key]), "{name} accepts another payload");
+}
+
+#[test]
+fn sigstores_own_library_verifies_records() {
+    check_records("node_modules/@sigstore/verify", &["node", "sigstore.js"]);
+}
+
+#[test]
+fn securesystemslib_verifies_records() {
+    check_records("python", &["python", "dsse.py"]);
+}
+
+/// A published log in a folder: its tree, its signed head, receipts for some leaves.
+struct Published {
+    work: TempDir,
+    key: PublicKey,
+    checkpoint: Checkpoint,
+    signature: Vec<u8>,
+}
+
+const LEAVES: u64 = 700;
+
+fn publish() -> Published {
+    let work = TempDir::new().unwrap();
+    let leaves: Vec<Vec<u8>> = (0..LEAVES).map(|n| format!("{{\"record\":{n}}}").into_bytes()).collect();
+    let grown = Tile::grow(Edge::default(), Vec::new(), leaves.clone());
+    let write = |name: &str, bytes: &[u8]| {
+        let path = work.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    };
+    for tile in &grown.tiles {
+        write(&tile.path.to_string(), &tile.bytes);
+    }
+    let signer = SigningKey::from_slice(&[7; 32]).unwrap();
+    let key = PublicKey::of(signer.verifying_key()).unwrap();
+    let checkpoint = Checkpoint { origin: "example.com/cordon".to_owned(), size: LEAVES, root: grown.edge.root() };
+    let signature: Signature = signer.sign_prehash(checkpoint.digest().as_bytes()).unwrap();
+    let signature = signature.to_der().as_bytes().to_vec();
+    let note = checkpoint.note(&signature, &key).unwrap();
+    write("checkpoint", note.as_bytes());
+    write("key.der", key.der());
+    write("key.pem", signer.verifying_key().to_public_key_pem(LineEnding::LF).unwrap().as_bytes());
+    write("checkpoint.txt", checkpoint.to_string().as_bytes());
+    write("checkpoint.sigstore.json", checkpoint.bundle(&signature, &key).as_bytes());
+    let hashes: Vec<Sha256> = leaves.iter().map(|leaf| leaf_hash(leaf)).collect();
+    for index in [0, 255, 256, 511, 699_u64] {
+        let path = inclusion(index, LEAVES, |height, number| node(&hashes, height, number)).unwrap();
+        let leaf = leaves[usize::try_from(index).unwrap()].clone();
+        write(&format!("{index}.tlog-proof"), Receipt { leaf, index, path, checkpoint: note.clone() }.to_string().as_bytes());
+    }
+    Published { work, key, checkpoint, signature }
+}
+
+fn node(leaves: &[Sha256], height: u8, number: u64) -> Result<Sha256, std::convert::Infallible> {
+    if height == 0 {
+        return Ok(leaves[usize::try_from(number).unwrap()]);
+    }
+    let (left, right) = (node(leaves, height - 1, 2 * number)?, node(leaves, height - 1, 2 * number + 1)?);
+    Ok(evidence::log::node_hash(&left, &right))
+}
+
+#[test]
+fn go_verifies_every_leaf_of_a_published_log_and_names_what_is_wrong() {
+    let log = publish();
+    let at = |name: &str| log.work.path().join(name);
+    let go = |what: &str, path: &Path| stranger("tlog", &["tlog", what]).map(|command| accepts(command, &[path, &at("key.der")]));
+    let Some(whole) = go("tree", log.work.path()) else { return };
+    assert!(whole, "Go does not accept the tree");
+    for index in [0, 255, 256, 511, 699] {
+        assert_eq!(go("receipt", &at(&format!("{index}.tlog-proof"))), Some(true), "receipt {index}");
+    }
+    // One byte of one entry, of one hash, of the root; a cut-off bundle; another's receipt.
+    for (file, place) in [("tile/entries/001", 300), ("tile/0/001", 40), ("tile/1/000.p/2", 3), ("checkpoint", 25)] {
+        let whole = std::fs::read(at(file)).unwrap();
+        let mut changed = whole.clone();
+        changed[place] ^= 1;
+        std::fs::write(at(file), changed).unwrap();
+        assert_eq!(go("tree", log.work.path()), Some(false), "{file} was changed");
+        std::fs::write(at(file), &whole[..whole.len() - 1]).unwrap();
+        assert_eq!(go("tree", log.work.path()), Some(false), "{file} was cut off");
+        std::fs::write(at(file), whole).unwrap();
+    }
+    let receipt = std::fs::read_to_string(at("255.tlog-proof")).unwrap();
+    for (from, to) in [("index 255", "index 256"), ("extra ey", "extra fy"), ("\n700\n", "\n701\n")] {
+        assert!(receipt.contains(from), "{from:?}");
+        std::fs::write(at("forged.tlog-proof"), receipt.replacen(from, to, 1)).unwrap();
+        assert_eq!(go("receipt", &at("forged.tlog-proof")), Some(false), "{from:?} became {to:?}");
+    }
+}
+
+#[test]
+fn a_checkpoint_is_verified_by_tools_that_know_no_notes() {
+    let log = publish();
+    let at = |name: &str| log.work.path().join(name);
+    std::fs::write(at("signature.der"), &log.signature).unwrap();
+    let openssl = |text: &str| {
+        let arguments = ["dgst", "-sha256", "-verify", "key.pem", "-signature", "signature.der", text];
+        Command::new("openssl").args(arguments).current_dir(log.work.path()).output().unwrap().status.success()
+    };
+    std::fs::write(at("forged.txt"), log.checkpoint.to_string().replace("700", "701")).unwrap();
+    assert!(openssl("checkpoint.txt") && !openssl("forged.txt"));
+    assert_eq!(log.key.fingerprint(), Sha256::of(&std::fs::read(at("key.der")).unwrap()));
+    let sigstore = |text: &str| {
+        stranger("node_modules/@sigstore/verify", &["node", "sigstore.js"])
+            .map(|command| accepts(command, &[&at("checkpoint.sigstore.json"), &at("key.pem"), &at(text)]))
+    };
+    if let Some(accepted) = sigstore("checkpoint.txt") {
+        assert!(accepted, "Sigstore does not accept the checkpoint's bundle");
+        assert_eq!(sigstore("forged.txt"), Some(false));
+    }
 }

@@ -1,6 +1,6 @@
-"""The two pinned Python environments, made on first use and kept outside the clone.
+"""The pinned Python environments, made on first use and kept outside the clone.
 
-    venvs.py tools|emulators      print the path of one (made if it is missing)
+    venvs.py tools|emulators|strangers      print the path of one (made if it is missing)
 
 Standard library only: this is what installs everything else.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from common import HERE, Trouble, run_logged, run_main, shown
 
-KINDS = ("tools", "emulators")
+KINDS = ("tools", "emulators", "strangers")
 INSIDE = "CORDON_LOCAL_AWS_VENV"
 
 

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Gets the strangers ready and prints the folder they are in: Sigstore's verifier from npm, securesystemslib from PyPI, and a small
+# program around Go's x/mod, if Go and Debian's golang-golang-x-mod-dev are here. Which of them are missing, the tests say.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${CORDON_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cordon}
+home=$cache/strangers-$(cat "$here"/package-lock.json "$here"/*.js "$here"/*.py "$here"/*.go | sha256sum | cut -c1-16)
+mkdir -p "$home"
+cp "$here"/package.json "$here"/package-lock.json "$here"/sigstore.js "$here"/dsse.py "$home"
+if [ ! -e "$home/node_modules/.complete" ] && command -v npm >/dev/null; then
+  (cd "$home" && npm ci --ignore-scripts --no-audit --no-fund --silent >&2) && touch "$home/node_modules/.complete"
+fi
+ln -sfn "$(python3 "$here/../local-aws/venvs.py" strangers)/bin/python" "$home/python"
+modules=/usr/share/gocode
+if [ ! -x "$home/tlog" ] && command -v go >/dev/null && [ -d "$modules/src/golang.org/x/mod/sumdb" ]; then
+  GO111MODULE=off GOPATH=$modules GOCACHE=$home/go-cache go build -o "$home/tlog" "$here/tlog.go" >&2
+fi
+echo "$home"
