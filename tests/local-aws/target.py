@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from archive import rfc3339
 from common import REPO
 from local_aws import LocalAws
 
@@ -25,6 +24,11 @@ class Target:
 
     def ids(self) -> list[str]:
         return [interface["NetworkInterfaceId"] for interface in self.interfaces]
+
+
+def rfc3339(time: datetime) -> str:
+    """A time as AWS writes it."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def make_target(ec2: Any) -> Target:
