@@ -273,3 +273,37 @@ fn a_report_of_nothing_says_why() {
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("NOTHING TO VERIFY") && text.contains("there is no readable record"), "{text}");
 }
+
+#[test]
+fn half_an_archive_is_not_read() {
+    let (folder, _) = archive();
+    fs::write(folder.path().join(".cordon-archive-unfinished"), "").unwrap();
+    let (code, text) = verify(&folder);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("half an archive: its download was cut off"), "{text}");
+}
+
+#[test]
+fn an_archive_is_made_in_a_folder_of_its_own() {
+    let (folder, _) = archive();
+    let path = folder.path().to_str().unwrap();
+    let (code, text) = cordon(&["evidence", "archive", "s3://evidence", path]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("is not empty"), "{text}");
+    let (code, text) = cordon(&["evidence", "archive", path, "elsewhere"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("give the bucket as s3://BUCKET"), "{text}");
+}
+
+#[test]
+fn a_record_without_a_log_has_no_receipt() {
+    let (folder, records) = archive();
+    let key = records[0].strip_prefix(folder.path()).unwrap().to_str().unwrap();
+    let (code, text) = cordon(&["evidence", "proof", key, folder.path().to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("is not in the log"), "{text}");
+    fs::remove_file(&records[0]).unwrap();
+    let (code, text) = cordon(&["evidence", "proof", key, folder.path().to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("something does not hold, so there is no receipt"), "{text}");
+}
