@@ -7,10 +7,10 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use evidence::{Report, Root, Standing, Verifier};
+use evidence::{Report, Standing, Verifier};
 use ids::Timestamp;
 
-use crate::source::{Store, read};
+use crate::source::{Reading, read};
 use crate::{archive_command, proof_command, report_command, run_command};
 
 #[derive(Debug, Subcommand)]
@@ -43,12 +43,8 @@ Examples:
   cordon evidence verify s3://my-evidence --checkpoint last-quarter.note
   openssl pkey -pubin -in evidence.pub -outform DER | sha256sum    # a key's fingerprint")]
 pub(crate) struct Verify {
-    /// Where the evidence is.
-    #[arg(value_name = "FOLDER|s3://BUCKET")]
-    store: Store,
-    /// Trust this KMS public key, by the SHA-256 of its DER form; with FUNCTION= only for that function. Repeatable.
-    #[arg(long, value_name = "[FUNCTION=]FINGERPRINT")]
-    root: Vec<Root>,
+    #[command(flatten)]
+    reading: Reading,
     /// Compare the log with this checkpoint, which was kept elsewhere: a log that was cut off or forked since does not fit it. Repeatable.
     #[arg(long, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
@@ -72,8 +68,8 @@ pub(crate) fn run(command: &Evidence) -> anyhow::Result<ExitCode> {
 
 fn verify_folder(arguments: &Verify) -> anyhow::Result<ExitCode> {
     let now = now()?;
-    let mut verifier = Verifier::new(arguments.root.clone());
-    let listed = read(&arguments.store, &mut verifier, now)?;
+    let mut verifier = Verifier::new(arguments.reading.root.clone());
+    let listed = read(&arguments.reading.store, &mut verifier, now)?;
     for file in &arguments.checkpoint {
         let note = std::fs::read(file).with_context(|| format!("could not read `{}`", file.display()))?;
         verifier.checkpoint(&file.display().to_string(), &note);

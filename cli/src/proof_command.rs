@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use evidence::log::{Batch, Checkpoint, Entry, Receipt, inclusion, leaf_hash, node_hash, proves};
-use evidence::{RecordKey, Root, Standing, Verifier};
+use evidence::{RecordKey, Standing, Verifier};
 use ids::Sha256;
 
 use crate::evidence_command::now;
-use crate::source::{Store, read_each};
+use crate::source::{Reading, read_each};
 
 /// Make a receipt for one record: that it is in the log, under a signed checkpoint, to be checked offline by others' tools.
 ///
@@ -30,12 +30,8 @@ Examples:
 pub(crate) struct Proof {
     /// The record's key: rec/FUNCTION/YYYY/MM/DD/HH/mm/ID.ATTEMPT-KIND.json.
     record: RecordKey,
-    /// Where the evidence is: an archive, a folder or s3://BUCKET.
-    #[arg(value_name = "FOLDER|s3://BUCKET")]
-    store: Store,
-    /// Trust this KMS public key, by the SHA-256 of its DER form; with FUNCTION= only for that function. Repeatable.
-    #[arg(long, value_name = "[FUNCTION=]FINGERPRINT")]
-    root: Vec<Root>,
+    #[command(flatten)]
+    reading: Reading,
     /// Write to this file instead of standard output.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -43,9 +39,9 @@ pub(crate) struct Proof {
 
 pub(crate) fn run(arguments: &Proof) -> anyhow::Result<ExitCode> {
     let now = now()?;
-    let mut verifier = Verifier::new(arguments.root.clone());
+    let mut verifier = Verifier::new(arguments.reading.root.clone());
     let (mut leaves, mut found, mut newest) = (Vec::new(), None, None);
-    read_each(&arguments.store, &mut verifier, now, &mut |key, bytes, _| {
+    read_each(&arguments.reading.store, &mut verifier, now, &mut |key, bytes, _| {
         if let Ok(batch) = Batch::parse(bytes) {
             let at =
                 batch.entries.iter().position(|entry| matches!(entry, Entry::Record(record) if record.key == arguments.record));

@@ -9,13 +9,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use evidence::log::{Batch, Entry as LogEntry};
-use evidence::{RecordKey, Root, Verifier, open};
+use evidence::{RecordKey, Verifier, open};
 use ids::{IncidentId, Timestamp};
 use report::{Entry, Period, Sealed, Targets, Tree, Worth, to_json, to_json_lines};
 use serde_json::Value;
 
 use crate::evidence_command::{exit_code, now};
-use crate::source::{Store, read_each};
+use crate::source::{Reading, Store, read_each};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Report {
@@ -42,12 +42,8 @@ Exit codes:
   2  wrong arguments
   3  everything holds, but some records carry no endorsement (degraded)")]
 struct Source {
-    /// Where the evidence is: an archive (it has a `versions.json`), the folder of a local store, or s3://BUCKET.
-    #[arg(value_name = "FOLDER|s3://BUCKET")]
-    store: Store,
-    /// Trust this KMS public key, by the SHA-256 of its DER form; with FUNCTION= only for that function. Repeatable.
-    #[arg(long, value_name = "[FUNCTION=]FINGERPRINT")]
-    root: Vec<Root>,
+    #[command(flatten)]
+    reading: Reading,
     /// Write to this file instead of standard output.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -263,7 +259,7 @@ fn export(of: &ExportOf) -> anyhow::Result<ExitCode> {
             if plan == results {
                 bail!("`{}` is where the plan goes: give the results another name", plan.display());
             }
-            write_file(&of.source.store, &plan, &to_json(&documents.plan)?)?;
+            write_file(&of.source.reading.store, &plan, &to_json(&documents.plan)?)?;
             to_json(&documents.results)?
         }
     };
@@ -291,9 +287,9 @@ struct Read {
 impl Read {
     fn from(source: &Source) -> anyhow::Result<Self> {
         let now = now()?;
-        let mut verifier = Verifier::new(source.root.clone());
+        let mut verifier = Verifier::new(source.reading.root.clone());
         let (mut entries, mut sealed) = (Vec::new(), BTreeMap::new());
-        read_each(&source.store, &mut verifier, now, &mut |key, bytes, version| {
+        read_each(&source.reading.store, &mut verifier, now, &mut |key, bytes, version| {
             // The log comes before the records: what it says of each is known when the record is met.
             if let Ok(batch) = Batch::parse(bytes) {
                 let (number, time) = (batch.seal.batch, batch.seal.time);
@@ -323,7 +319,7 @@ impl Read {
     /// Writes a report. What the evidence is worth is in it, and said to the user as well unless the user is about to read it.
     fn write(&self, source: &Source, text: &str, read_at_once: bool) -> anyhow::Result<ExitCode> {
         match &source.output {
-            Some(file) => write_file(&source.store, file, text)?,
+            Some(file) => write_file(&source.reading.store, file, text)?,
             // Not `print!`: `cordon … | head` must not end in a panic.
             None => std::io::stdout().write_all(text.as_bytes()).context("could not write the report")?,
         }

@@ -11,7 +11,8 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use aws_config::BehaviorVersion;
 use calls::CallLog;
-use evidence::{Examined, FaultKind, Verifier, Version, largest_object};
+use clap::Args;
+use evidence::{Examined, FaultKind, Root, Verifier, Version, largest_object};
 use evidence_store::{Folder, S3};
 use ids::{Sha256, Timestamp};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -48,6 +49,17 @@ impl std::str::FromStr for Store {
             Some(bucket) => Ok(Self::Bucket(bucket.to_owned())),
         }
     }
+}
+
+/// What is read, and whom the reader trusts.
+#[derive(Debug, Args)]
+pub(crate) struct Reading {
+    /// Where the evidence is: an archive (it has a `versions.json`), the folder of a local store, or s3://BUCKET.
+    #[arg(value_name = "FOLDER|s3://BUCKET")]
+    pub(crate) store: Store,
+    /// Trust this KMS public key, by the SHA-256 of its DER form; with FUNCTION= only for that function. Repeatable.
+    #[arg(long, value_name = "[FUNCTION=]FINGERPRINT")]
+    pub(crate) root: Vec<Root>,
 }
 
 /// The list of an archive.

@@ -69,7 +69,7 @@ fn make(count: usize) -> (TempDir, Vec<String>) {
                 session: fresh.id().clone(),
                 session_key: fresh.public_key().clone(),
                 function: function.clone(),
-                code_sha256: Some(seed),
+                code_sha256: Some(Sha256::of(b"bootstrap")),
                 not_before: at(n),
                 not_after: at(n + 12 * 3600),
                 endorser: endorser.clone(),

@@ -179,8 +179,8 @@ async fn the_role_can_neither_delete_nor_overwrite_evidence() {
 }
 
 /// Someone with every permission that IAM can give.
-async fn administrator(stage: &Stage) -> Caller {
-    let name = format!("admin-{}", calls::now().millis());
+pub(crate) async fn administrator(stage: &Stage) -> Caller {
+    let name = format!("admin-{}-{}", std::process::id(), calls::now().millis());
     stage.root.query("iam", "CreateUser", &[("UserName", &name)]).await.unwrap();
     let all = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "*", "Resource": "*" }] }).to_string();
     let asked = [("UserName", name.as_str()), ("PolicyName", "all"), ("PolicyDocument", all.as_str())];

@@ -414,12 +414,12 @@ async fn the_tile_bucket_is_believed_in_nothing() {
     // A tile that lies, a hint to a batch that does not exist, to none at all, and no tile bucket's content whatever.
     put("tile/0/000.p/7", &[7; 7 * 32]).await;
     let mut count = 6 + vault.incidents(1).await;
-    assert_eq!(vault.seal().await.records, 2);
+    assert_eq!(vault.seal().await.outcome, Said::Sealed);
     vault.assert_published().await;
     for hint in [r#"{"batch":99}"#, "{}", "nonsense"] {
         put("tip.json", hint.as_bytes()).await;
         count += vault.incidents(1).await;
-        assert_eq!(vault.seal().await.records, 2, "{hint}");
+        assert_eq!(vault.seal().await.outcome, Said::Sealed, "{hint}");
         vault.assert_published().await;
     }
     let listed = root.send("s3", "GET", &format!("/{tiles}?list-type=2"), &[], Vec::new()).await.unwrap();
@@ -518,13 +518,14 @@ async fn the_sealers_role_allows_what_it_does_and_nothing_else() {
     let deployed = stage.stack["seal"]["environment"].clone();
     let get = |name: &'static str| deployed[name].as_str().map(str::to_owned);
     let mut used: BTreeSet<String> = BY_LAMBDA.map(str::to_owned).into();
-    // The deployed sealer hears of a record as soon as this one does: whoever is slower has nothing to read. It is tried until it is not.
+    let sealer = Environment::new(get, &vault.config(&role, &wire), &CallLog::default()).unwrap();
+    // The deployed sealer hears of a record at once too, and whoever is slower has nothing to read: this one is warm, and tries again.
     for turn in 0..20 {
+        asked(&sealer).await.unwrap();
         let overdue = Timestamp::saturating(calls::now().millis() - 1000);
         let [(key, bytes)] = records(&unique(), overdue, false).try_into().unwrap();
         let path = format!("/{}/{key}", stage.output("EvidenceBucket"));
         stage.role().send("s3", "PUT", &path, &[("if-none-match", "*")], bytes).await.unwrap();
-        let sealer = Environment::new(get, &vault.config(&role, &wire), &CallLog::default()).unwrap();
         asked(&sealer).await.unwrap();
         used.extend(wire.sent().iter().map(action));
         if used.contains("sqs:SendMessage") && used.contains("s3:GetObjectVersion") {
@@ -543,15 +544,15 @@ async fn the_sealers_role_allows_what_it_does_and_nothing_else() {
     assert_eq!(used, allowed);
 
     // A thief of the sealer's credentials can neither write a record nor take anything away, and the function's thief no batch.
-    let bucket = stage.output("EvidenceBucket");
+    let (bucket, admin) = (stage.output("EvidenceBucket"), crate::privilege::administrator(&stage).await);
     for (who, caller, method, path) in [
         ("the sealer", &role, "PUT", format!("/{bucket}/rec/quarantine/2026/11/23/00/00/forged")),
         ("the sealer", &role, "DELETE", format!("/{bucket}/{}", batch_key(1))),
         ("the sealer", &role, "PUT", format!("/{bucket}/{}", batch_key(1))),
         ("quarantine", &stage.role(), "PUT", format!("/{bucket}/{}", batch_key(999_999))),
         ("quarantine", &stage.role(), "PUT", format!("/{bucket}/keys/seal/forged.der")),
-        ("an administrator", &stage.root, "PUT", format!("/{bucket}/{}", batch_key(999_999))),
-        ("an administrator", &stage.root, "PUT", format!("/{bucket}/anything-else")),
+        ("an administrator", &admin, "PUT", format!("/{bucket}/{}", batch_key(999_999))),
+        ("an administrator", &admin, "PUT", format!("/{bucket}/anything-else")),
     ] {
         let headers: &[(&str, &str)] = if path.contains("000001") { &[] } else { &[("if-none-match", "*")] };
         let refusal = caller.send("s3", method, &path, headers, b"forged".to_vec()).await;
@@ -559,5 +560,16 @@ async fn the_sealers_role_allows_what_it_does_and_nothing_else() {
             Err(refusal) => assert!(refusal.is_denial(), "{who}, {method} {path}: {} {}", refusal.code, refusal.body),
             Ok(_) => panic!("{who} could {method} {path}"),
         }
+    }
+    // Nor does anyone else sign a checkpoint.
+    let asked = json!({
+        "KeyId": stage.output("SealingKeyArn"),
+        "Message": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "MessageType": "DIGEST",
+        "SigningAlgorithm": "ECDSA_SHA_256",
+    });
+    for caller in [&admin, &stage.role()] {
+        let refusal = caller.json("kms", "TrentService.Sign", &asked).await.unwrap_err();
+        assert!(refusal.is_denial(), "{} {}", refusal.code, refusal.body);
     }
 }

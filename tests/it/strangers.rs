@@ -24,7 +24,7 @@ fn commands(record: &str, key: &str) -> String {
     format!("set -e\nRECORD={record}\nKEY={key}\n{}\n", fixed.join("\n"))
 }
 
-fn records() -> Vec<std::path::PathBuf> {
+fn records() -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![scenarios::repository().join("events/records/v1/archive")];
     while let Some(folder) = folders.pop() {

@@ -10,7 +10,9 @@ cp "$here"/package.json "$here"/package-lock.json "$here"/sigstore.js "$here"/ds
 if [ ! -e "$home/node_modules/.complete" ] && command -v npm >/dev/null; then
   (cd "$home" && npm ci --ignore-scripts --no-audit --no-fund --silent >&2) && touch "$home/node_modules/.complete"
 fi
-ln -sfn "$(python3 "$here/../local-aws/venvs.py" strangers)/bin/python" "$home/python"
+# Not a link: Python looks for its packages beside the path that it was started by.
+printf '#!/bin/sh\nexec "%s/bin/python" "$@"\n' "$(python3 "$here/../local-aws/venvs.py" strangers)" >"$home/python.part"
+chmod +x "$home/python.part" && mv "$home/python.part" "$home/python"
 modules=/usr/share/gocode
 if [ ! -x "$home/tlog" ] && command -v go >/dev/null && [ -d "$modules/src/golang.org/x/mod/sumdb" ]; then
   GO111MODULE=off GOPATH=$modules GOCACHE=$home/go-cache go build -o "$home/tlog" "$here/tlog.go" >&2

@@ -16,6 +16,8 @@ use tokio::task::JoinHandle;
 
 /// So long KMS is waited for, at the start and at each renewal.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Making a first connection takes milliseconds of this one thread. The function says first that it is ready, which is on the wire by then.
+const AFTER_THE_POLL: Duration = Duration::from_millis(2);
 /// An endorsement with less left than this is renewed beside the next observation.
 const RENEW: Duration = Duration::from_secs(3600);
 
@@ -122,7 +124,9 @@ impl<S: Worm> Environment<S> {
 }
 
 async fn vouch(endorser: KmsEndorser, endorse: Endorse, code: fn() -> Option<Sha256>) -> Vouched {
-    let what = async { Endorse { code_sha256: tokio::task::spawn_blocking(code).await.ok().flatten(), ..endorse } };
+    let code = tokio::task::spawn_blocking(code);
+    tokio::time::sleep(AFTER_THE_POLL).await;
+    let what = async { Endorse { code_sha256: code.await.ok().flatten(), ..endorse } };
     endorser.endorse_when(what, calls::now()).await
 }
 
