@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::BufReader;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
@@ -268,8 +269,8 @@ fn list_folder(folder: &Path, verifier: &mut Verifier) -> anyhow::Result<Found> 
         objects.sort_by(|a, b| a.key.cmp(&b.key));
         return Ok(Found { objects, versions: false, bucket: None });
     }
-    let list = fs::read(folder.join(LIST)).with_context(|| format!("could not read {LIST}"))?;
-    let list: List = serde_json::from_slice(&list).with_context(|| format!("{LIST} is not a list of versions"))?;
+    let list = fs::File::open(folder.join(LIST)).with_context(|| format!("could not read {LIST}"))?;
+    let list: List = serde_json::from_reader(BufReader::new(list)).with_context(|| format!("{LIST} is not a list of versions"))?;
     if list.format != FORMAT {
         bail!("{LIST} says its format is `{}`; this program reads `{FORMAT}`", list.format.escape_debug());
     }

@@ -355,6 +355,14 @@ fn orphans_and_silence_are_mentioned() {
 }
 
 #[test]
+fn a_log_that_is_gone_is_missed_by_whoever_knows_its_key() {
+    let (mut store, ..) = story();
+    store.0.retain(|object, _| object.starts_with("rec/"));
+    assert_eq!(store.verify_as(&[(FUNCTION, "quarantine")], 200).standing, Standing::Verified);
+    names(&store.verify(), "log/", "there is no log here");
+}
+
+#[test]
 fn records_without_any_log_are_judged_as_before() {
     let mut store = Store::default();
     store.record(11, 10);

@@ -247,6 +247,10 @@ impl Verifier {
         let (mut found, mut broken_chains) = (Vec::new(), Vec::new());
         std::mem::take(&mut self.group).finish(now, &mut found);
         let log = std::mem::take(&mut self.ledger).finish(now, &mut found);
+        // Whoever names the key of the log's checkpoints knows that there is a log.
+        if log.is_none() && self.roots.iter().any(|root| root.function.as_ref().is_some_and(|function| function.as_str() == SEAL)) {
+            self.fail("log/", "there is no log here, and a root for `seal` was given");
+        }
         self.found(found);
         let sessions = std::mem::take(&mut self.sessions).finish(&mut broken_chains);
         broken_chains.into_iter().for_each(|(object, reason)| self.fail(object, reason));
