@@ -51,6 +51,8 @@ pub(crate) fn run(arguments: &Archive) -> anyhow::Result<ExitCode> {
 
     let (runtime, s3) = open_bucket(bucket)?;
     let mut versions = runtime.block_on(s3.versions("", None)).with_context(|| format!("could not list `{bucket}`"))?;
+    // Oldest first. S3 lists the newest version of a key first, and that decides between two in one second.
+    versions.reverse();
     versions.sort_by(|a, b| (&a.key, a.stored).cmp(&(&b.key, b.stored)));
     let mut seen = BTreeSet::new();
     let places: Vec<(Version, PathBuf)> = versions

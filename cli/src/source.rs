@@ -231,6 +231,9 @@ fn admit(object: &Object, loaded: Loaded, verifier: &mut Verifier, now: Timestam
 pub(crate) fn open_bucket(name: &str) -> anyhow::Result<(Runtime, S3)> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("could not start")?;
     let config = runtime.block_on(aws_config::load_defaults(BehaviorVersion::v2026_01_12()));
+    if config.region().is_none() {
+        bail!("which Region is `{name}` in? Set AWS_REGION, or AWS_PROFILE to a profile that has one");
+    }
     let s3 = S3::new(&config, CallLog::default(), name.to_owned());
     Ok((runtime, s3))
 }
@@ -238,7 +241,8 @@ pub(crate) fn open_bucket(name: &str) -> anyhow::Result<(Runtime, S3)> {
 fn list_bucket(name: &str) -> anyhow::Result<Found> {
     let (runtime, s3) = open_bucket(name)?;
     let mut listed = runtime.block_on(s3.versions("", None)).with_context(|| format!("could not list `{name}`"))?;
-    // The first version of a key first: it is the one that counts.
+    // The first version of a key first: it is the one that counts. S3 lists it last, and that decides between two in one second.
+    listed.reverse();
     listed.sort_by(|a, b| (&a.key, a.stored, a.marker).cmp(&(&b.key, b.stored, b.marker)));
     let object = |listed: evidence_store::Listed| Object {
         version: Some(Version { id: listed.version, stored: listed.stored }),

@@ -67,17 +67,21 @@ impl Known {
         }
         let minute = since.minute_path();
         let young = |key: &RecordKey| key.minute() >= minute.as_str();
+        // By the very comparison that the listing makes: what is no record's key is listed too, and must not be new every minute.
+        let listed = |key: &str| key.splitn(3, '/').nth(2).is_none_or(|below| below > minute.as_str());
         self.since = since;
-        self.versions.retain(|key, _| key.parse().is_ok_and(|key: RecordKey| young(&key)));
+        self.versions.retain(|key, _| listed(key));
         self.open.retain(|key, _| young(key));
         self.outcomes.retain(young);
         self.orphans.retain(young);
     }
 
     /// The listed versions that no batch names, oldest first, and what each is. A key's first version counts, and no other.
+    ///
+    /// S3 lists the newest version of a key first, and its times are whole seconds: of two in one second that order decides.
     pub(crate) fn fresh(&self, listed: Vec<Listed>) -> Vec<Fresh> {
-        let mut new: Vec<Listed> = listed.into_iter().filter(|version| !self.has(version)).collect();
-        new.sort_by(|a, b| (a.stored, &a.key, &a.version).cmp(&(b.stored, &b.key, &b.version)));
+        let mut new: Vec<Listed> = listed.into_iter().rev().filter(|version| !self.has(version)).collect();
+        new.sort_by(|a, b| (a.stored, &a.key).cmp(&(b.stored, &b.key)));
         let mut first: BTreeSet<String> = BTreeSet::new();
         new.into_iter()
             .map(|version| {
@@ -179,6 +183,30 @@ mod tests {
         let odd = Odd { key: a.to_string(), version: "second".to_owned(), stored: at(5), sha256: None, reason: String::new() };
         let known = after(vec![sealed(&a, "first", None), sealed(&b, "only", None), Entry::Odd(odd)]);
         assert_eq!(known.fresh(listed), []);
+    }
+
+    #[test]
+    fn of_two_versions_in_one_second_the_one_that_s3_lists_last_is_the_first() {
+        let a = key(1, Kind::Decision);
+        for (newest, oldest) in [("x", "y"), ("y", "x")] {
+            let fresh = Known::new(at(-3600)).fresh(vec![version(&a, newest, 5), version(&a, oldest, 5)]);
+            assert!(
+                matches!(&fresh[..], [Fresh::First(one), Fresh::Odd(two, _)] if one.version == oldest && two.version == newest)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_is_new_once_for_as_long_as_it_is_listed() {
+        let name = key(1, Kind::Decision).to_string();
+        let notes = format!("{}/notes.txt", name.rsplit_once('/').unwrap().0);
+        let (listed, reason) = (Listed { key: notes.clone(), ..version(&key(1, Kind::Decision), "v", 1) }, String::new());
+        let odd = Odd { key: notes, version: "v".to_owned(), stored: at(1), sha256: None, reason };
+        let mut known = after(vec![Entry::Odd(odd)]);
+        known.forget_before(at(-60));
+        assert_eq!(known.fresh(vec![listed]), []);
+        known.forget_before(at(3600));
+        assert_eq!(known.versions.len(), 0);
     }
 
     #[test]

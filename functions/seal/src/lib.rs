@@ -166,7 +166,9 @@ async fn pass(since: Timestamp, position: &mut Position, environment: &Environme
             break;
         }
         let previous = position.last.map(|(number, digest, _)| (number, digest));
-        let made = Batch::next(&environment.log, previous, &position.edge, now, entries);
+        // Another sealer's clock may be ahead of this one's: the log's time never goes back.
+        let time = position.last.map_or(now, |(.., last)| last.max(now));
+        let made = Batch::next(&environment.log, previous, &position.edge, time, entries);
         let (batch, bytes) = made.and_then(|batch| batch.to_bytes().map(|bytes| (batch, bytes))).map_err(|error| StoreError {
             doing: "make a batch",
             cause: error.to_string(),
