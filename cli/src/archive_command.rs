@@ -1,19 +1,19 @@
 //! `cordon evidence archive`: a bucket as a folder that needs nobody any more.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufWriter, Write as _};
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use evidence::largest_object;
 use evidence_store::{Held, Listed as Version, S3};
 use tokio::runtime::Runtime;
 
 use crate::evidence_command::now;
-use crate::source::{FORMAT, LIST, List, Listed, Store, UNFINISHED, open_bucket, progress};
+use crate::listing::{FORMAT, LIST, Listed, SameKey, UNFINISHED};
+use crate::source::{Store, open_bucket, spinner};
 
 /// So many objects are fetched at once.
 const ABREAST: usize = 16;
@@ -50,44 +50,118 @@ pub(crate) fn run(arguments: &Archive) -> anyhow::Result<ExitCode> {
     fs::write(&mark, "The download into this folder is going on, or was cut off.\n").context("could not begin the archive")?;
 
     let (runtime, s3) = open_bucket(bucket)?;
-    let mut versions = runtime.block_on(s3.versions("", None)).with_context(|| format!("could not list `{bucket}`"))?;
-    // Oldest first. S3 lists the newest version of a key first, and that decides between two in one second.
-    versions.reverse();
-    versions.sort_by(|a, b| (&a.key, a.stored).cmp(&(&b.key, b.stored)));
-    let mut seen = BTreeSet::new();
-    let places: Vec<(Version, PathBuf)> = versions
-        .into_iter()
-        .map(|version| {
-            let first = !version.marker && seen.insert(version.key.clone());
-            let place = if first { version.key.clone() } else { format!("{}@{}", version.key, version.version) };
-            (version, PathBuf::from(place))
-        })
-        .collect();
-    let bar = progress(places.len(), "objects");
-    let mut list = List { format: FORMAT.to_owned(), bucket: bucket.clone(), taken_at: now()?, objects: Vec::new() };
-    for some in places.chunks(ABREAST) {
-        for listed in fetch_all(some, folder, &runtime, &s3) {
-            list.objects.push(listed?);
-            bar.inc(1);
-        }
-    }
-    mark_latest(&mut list.objects);
-    bar.finish_and_clear();
-    let text = serde_json::to_string_pretty(&list)? + "\n";
-    fs::write(folder.join(LIST), text).with_context(|| format!("could not write `{LIST}`"))?;
+    let list = folder.join(LIST);
+    let file = fs::File::create_new(&list).with_context(|| format!("could not write `{LIST}`"))?;
+    let list = Writer { file: BufWriter::new(file), count: 0, objects: 0 };
+    let mut download = Download { bucket, folder, runtime: &runtime, s3: &s3, list, waiting: Vec::new() };
+    let (count, size) = download.all()?;
     fs::remove_file(&mark).context("could not finish the archive")?;
-    let count = list.objects.iter().filter(|object| !object.delete_marker).count();
-    let said = format!("{count} objects of `{bucket}`, every version, in {}\n", folder.display());
+    let said = format!("{count} objects of `{bucket}`, every version, in {} ({size} versions and markers)\n", folder.display());
     std::io::stdout().write_all(said.as_bytes()).context("could not write the answer")?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn fetch_all(some: &[(Version, PathBuf)], folder: &Path, runtime: &Runtime, s3: &S3) -> Vec<anyhow::Result<Listed>> {
-    std::thread::scope(|scope| {
-        let running: Vec<_> =
-            some.iter().map(|(version, path)| scope.spawn(|| fetch(version, path, folder, runtime, s3))).collect();
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a download failed")))).collect()
-    })
+/// A bucket on its way into a folder, a page of its listing at a time.
+struct Download<'a> {
+    bucket: &'a str,
+    folder: &'a Path,
+    runtime: &'a Runtime,
+    s3: &'a S3,
+    list: Writer,
+    /// Versions that were listed and not fetched yet, each with its place in the folder and whether it is its key's newest.
+    waiting: Vec<(Version, PathBuf, bool)>,
+}
+
+impl Download<'_> {
+    /// How many objects that were, and how many versions and delete markers.
+    fn all(&mut self) -> anyhow::Result<(usize, usize)> {
+        self.list.begin(self.bucket)?;
+        let bar = spinner("objects");
+        let (mut same, mut at) = (SameKey::default(), None);
+        loop {
+            let page = self.runtime.block_on(self.s3.versions_page("", at));
+            let page = page.with_context(|| format!("could not list `{}`", self.bucket))?;
+            for listed in page.versions {
+                if let Some(versions) = same.next(listed) {
+                    self.add(versions)?;
+                    bar.set_position(self.list.count as u64);
+                }
+            }
+            at = page.next;
+            if at.is_none() {
+                break;
+            }
+        }
+        self.add(same.rest())?;
+        self.fetch_waiting()?;
+        bar.finish_and_clear();
+        self.list.end()
+    }
+
+    /// Takes in all versions of one key, the first of them first.
+    fn add(&mut self, versions: Vec<Version>) -> anyhow::Result<()> {
+        let count = versions.len();
+        let mut first = true;
+        for (n, version) in (1..).zip(versions) {
+            let plain = !version.marker && std::mem::take(&mut first);
+            let place = if plain { version.key.clone() } else { format!("{}@{}", version.key, version.version) };
+            self.waiting.push((version, place.into(), n == count));
+            if self.waiting.len() >= ABREAST {
+                self.fetch_waiting()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fetch_waiting(&mut self) -> anyhow::Result<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let fetched: Vec<anyhow::Result<Listed>> = std::thread::scope(|scope| {
+            let running: Vec<_> = waiting
+                .iter()
+                .map(|(version, path, latest)| {
+                    scope.spawn(|| {
+                        let listed = fetch(version, path, self.folder, self.runtime, self.s3)?;
+                        Ok(Listed { latest: *latest, ..listed })
+                    })
+                })
+                .collect();
+            running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("a download failed")))).collect()
+        });
+        fetched.into_iter().try_for_each(|listed| self.list.push(&listed?))
+    }
+}
+
+/// The list, written as it grows: the archive says that it is unfinished until it is.
+struct Writer {
+    file: BufWriter<fs::File>,
+    count: usize,
+    objects: usize,
+}
+
+impl Writer {
+    const DOING: &'static str = "could not write the list of versions";
+
+    fn begin(&mut self, bucket: &str) -> anyhow::Result<()> {
+        let (format, bucket) = (serde_json::to_string(FORMAT)?, serde_json::to_string(bucket)?);
+        let taken_at = serde_json::to_string(&now()?)?;
+        let head = format!("{{\n  \"format\": {format},\n  \"bucket\": {bucket},\n  \"taken_at\": {taken_at},\n  \"objects\": [");
+        self.file.write_all(head.as_bytes()).context(Self::DOING)
+    }
+
+    fn push(&mut self, listed: &Listed) -> anyhow::Result<()> {
+        let comma = if self.count > 0 { "," } else { "" };
+        self.count += 1;
+        self.objects += usize::from(!listed.delete_marker);
+        write!(self.file, "{comma}\n    {}", serde_json::to_string(listed)?).context(Self::DOING)
+    }
+
+    /// How many objects it lists, and how many versions and delete markers.
+    fn end(&mut self) -> anyhow::Result<(usize, usize)> {
+        self.file.write_all(b"\n  ]\n}\n").context(Self::DOING)?;
+        self.file.flush().context(Self::DOING)?;
+        self.file.get_ref().sync_all().context(Self::DOING)?;
+        Ok((self.objects, self.count))
+    }
 }
 
 fn fetch(version: &Version, path: &Path, folder: &Path, runtime: &Runtime, s3: &S3) -> anyhow::Result<Listed> {
@@ -122,15 +196,4 @@ fn fetch(version: &Version, path: &Path, folder: &Path, runtime: &Runtime, s3: &
     (listed.size, listed.sha256) = (Some(bytes.len() as u64), sha256);
     (listed.retain_until, listed.mode, listed.path) = (retain_until, mode, Some(path.to_owned()));
     Ok(listed)
-}
-
-/// The newest version of each key is what a reader without versions sees.
-fn mark_latest(objects: &mut [Listed]) {
-    for at in 0..objects.len() {
-        let key = objects.get(at).map(|object| object.key.clone());
-        let next = objects.get(at + 1).map(|object| object.key.clone());
-        if let Some(object) = objects.get_mut(at) {
-            object.latest = key != next;
-        }
-    }
 }

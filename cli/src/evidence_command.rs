@@ -69,11 +69,11 @@ pub(crate) fn run(command: &Evidence) -> anyhow::Result<ExitCode> {
 fn verify_folder(arguments: &Verify) -> anyhow::Result<ExitCode> {
     let now = now()?;
     let mut verifier = Verifier::new(arguments.reading.root.clone());
-    let listed = read(&arguments.reading.store, &mut verifier, now)?;
     for file in &arguments.checkpoint {
         let note = std::fs::read(file).with_context(|| format!("could not read `{}`", file.display()))?;
-        verifier.checkpoint(&file.display().to_string(), &note);
+        verifier = verifier.against(file.display(), note);
     }
+    let listed = read(&arguments.reading.store, &mut verifier, now)?;
     let report = verifier.finish(now);
     let text = if arguments.json { serde_json::to_string_pretty(&report)? + "\n" } else { for_people(&report, listed) };
     // Not `print!`: `cordon … | head` must not end in a panic.
@@ -102,7 +102,7 @@ fn for_people(report: &Report, listed: bool) -> String {
         "{} of {}, {}",
         count(report.records, "record"),
         count(report.sessions, "session"),
-        count(report.incidents.len(), "incident")
+        count(report.incidents, "incident")
     );
     let what = if report.blobs > 0 { format!("{what}, {}", count(report.blobs, "blob")) } else { what };
     for (key, functions) in &report.endorsers {

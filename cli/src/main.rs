@@ -3,11 +3,13 @@
 mod archive_command;
 mod evidence_command;
 mod function;
+mod listing;
 mod plan_command;
 mod proof_command;
 mod report_command;
 mod run_command;
 mod source;
+mod spool;
 
 use std::process::ExitCode;
 

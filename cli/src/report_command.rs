@@ -9,13 +9,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use evidence::log::{Batch, Entry as LogEntry};
-use evidence::{RecordKey, Verifier, open};
+use evidence::{RecordKey, Verifier, open_by};
 use ids::{IncidentId, Timestamp};
 use report::{Entry, Period, Sealed, Targets, Tree, Worth, to_json, to_json_lines};
 use serde_json::Value;
 
 use crate::evidence_command::{exit_code, now};
-use crate::source::{Reading, Store, read_each};
+use crate::source::{Reading, Store, read_each, signed};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Report {
@@ -290,7 +290,6 @@ impl Read {
         let mut verifier = Verifier::new(source.reading.root.clone());
         let (mut entries, mut sealed) = (Vec::new(), BTreeMap::new());
         read_each(&source.reading.store, &mut verifier, now, &mut |key, bytes, version| {
-            // The log comes before the records: what it says of each is known when the record is met.
             if let Ok(batch) = Batch::parse(bytes) {
                 let (number, time) = (batch.seal.batch, batch.seal.time);
                 for (index, entry) in (batch.before.saturating_add(1)..).zip(batch.entries) {
@@ -301,10 +300,15 @@ impl Read {
             }
             // What cannot be opened is no record: the verifier names it, and no report is made of it.
             let Ok(key) = key.parse::<RecordKey>() else { return };
-            let Ok((statement, sha256)) = open::<Value>(&key, bytes) else { return };
-            let place = sealed.remove(&key);
-            entries.push(Entry::new(sha256, version.map(|version| version.stored), place, &statement));
+            let Ok((statement, sha256)) = open_by::<Value>(&key, bytes, signed) else { return };
+            entries.push(Entry::new(sha256, version.map(|version| version.stored), None, &statement));
         })?;
+        // A record may be met before the batch that names it.
+        for entry in &mut entries {
+            entry.seal(sealed.remove(entry.key()));
+        }
+        // In the order of their keys, as ever.
+        entries.sort_by(|a: &Entry, b| a.key().cmp(b.key()));
         let report = verifier.finish(now);
         let tree = report.log.as_ref().map(|log| Tree { size: log.size, root: log.root });
         Ok(Self { entries, worth: Worth::of(&report, now, tree) })

@@ -1,32 +1,34 @@
-//! Where evidence is read from: a bucket, an archive of one, or the folder of a local store.
+//! Where evidence is read from, and in which order: the keys, then the log and the records side by side, by their times.
 //!
-//! An *archive* is a folder with a `versions.json` at its top that lists every version the bucket held. A key's first version lies at its
-//! own path, another at `<key>@<version id>`, and a delete marker has no file. What the list and the folder do not agree on is a fault.
+//! So a verifier holds little at once: what a batch names is met soon after it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::BufReader;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use aws_config::BehaviorVersion;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use calls::CallLog;
 use clap::Args;
-use evidence::{Examined, FaultKind, Root, Verifier, Version, largest_object};
-use evidence_store::{Folder, S3};
+use evidence::log::checkpoint_size;
+use evidence::{Examined, FaultKind, PublicKey, RecordKey, Root, Verifier, Version, largest_object};
+use evidence_store::S3;
 use ids::{Sha256, Timestamp};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
-/// The list's name.
-pub(crate) const LIST: &str = "versions.json";
-/// What a download that was cut off leaves behind.
-pub(crate) const UNFINISHED: &str = ".cordon-archive-unfinished";
-pub(crate) const FORMAT: &str = "cordon-archive/v1";
+use crate::listing::{Listing, list_bucket, list_folder};
+use crate::spool::{Object, Objects, Spool};
+
 /// So many bytes are read before they are judged. A single blob may be 8 MiB.
-const AT_ONCE: u64 = 32 << 20;
+const AT_ONCE: u64 = 4 << 20;
+/// And so many objects.
+const OBJECTS: usize = 512;
+/// So many batches. Each may name hundreds of records.
+const BATCHES: usize = 32;
+/// How far the log is read ahead of the records: longer than a record waits for its seal.
+const AHEAD: Duration = Duration::from_secs(3600);
 /// So many requests at once to a bucket.
 const ABREAST: usize = 16;
 /// From so many objects on a progress bar is worth its lines.
@@ -63,49 +65,6 @@ pub(crate) struct Reading {
     pub(crate) root: Vec<Root>,
 }
 
-/// The list of an archive.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct List {
-    pub(crate) format: String,
-    pub(crate) bucket: String,
-    pub(crate) taken_at: Timestamp,
-    pub(crate) objects: Vec<Listed>,
-}
-
-/// One version in that list.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Listed {
-    pub(crate) key: String,
-    pub(crate) version_id: String,
-    pub(crate) latest: bool,
-    pub(crate) delete_marker: bool,
-    pub(crate) last_modified: Timestamp,
-    pub(crate) size: Option<u64>,
-    pub(crate) sha256: Option<Sha256>,
-    pub(crate) retain_until: Option<Timestamp>,
-    pub(crate) mode: Option<String>,
-    pub(crate) path: Option<PathBuf>,
-}
-
-/// An object to be read.
-struct Object {
-    key: String,
-    version: Option<Version>,
-    marker: bool,
-    size: u64,
-    /// The digest that the store computed, where an archive says so.
-    sha256: Option<Sha256>,
-    /// Where its bytes are, in a folder.
-    path: PathBuf,
-}
-
-/// The objects of a store, in the order of their keys, and whether every version of them is listed.
-struct Found {
-    objects: Vec<Object>,
-    versions: bool,
-    bucket: Option<(Runtime, S3)>,
-}
-
 /// Is handed each object that the verifier is: its key, its bytes, and what the store says of it.
 pub(crate) type Each<'a> = dyn FnMut(&str, &[u8], Option<&Version>) + 'a;
 
@@ -114,42 +73,115 @@ pub(crate) fn read(store: &Store, verifier: &mut Verifier, now: Timestamp) -> an
     read_each(store, verifier, now, &mut |_, _, _| {})
 }
 
-/// Like [`read`], and hands each object to `each` as well.
+/// Like [`read`], and hands each object to `each` as well: the log in its order, but not always before the records that it names.
 pub(crate) fn read_each(store: &Store, verifier: &mut Verifier, now: Timestamp, each: &mut Each<'_>) -> anyhow::Result<bool> {
-    let found = match store {
-        Store::Folder(folder) => list_folder(folder, verifier)?,
-        Store::Bucket(name) => list_bucket(name)?,
+    let bucket = match store {
+        Store::Folder(_) => None,
+        Store::Bucket(name) => Some(open_bucket(name)?),
     };
-    let mut versions: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut previous = "";
-    for object in &found.objects {
-        if object.key == previous {
-            *versions.entry(&object.key).or_insert(1) += 1;
+    let listing = match (store, &bucket) {
+        (Store::Bucket(name), Some(bucket)) => list_bucket(name, bucket, verifier)?,
+        (Store::Bucket(_), None) => bail!("the bucket is not open"),
+        (Store::Folder(folder), _) => list_folder(folder, verifier)?,
+    };
+    let versions = listing.versions;
+    let bar = progress(listing.count, "objects");
+    Reader { store, bucket, verifier, now, each, bar }.read(listing)?;
+    Ok(versions)
+}
+
+/// Reads what was listed and puts it before the verifier.
+struct Reader<'a, 'b> {
+    store: &'a Store,
+    bucket: Option<(Runtime, S3)>,
+    verifier: &'a mut Verifier,
+    now: Timestamp,
+    each: &'a mut Each<'b>,
+    bar: ProgressBar,
+}
+
+impl Reader<'_, '_> {
+    fn read(&mut self, listing: Listing) -> anyhow::Result<()> {
+        for spool in [listing.keys, listing.others] {
+            self.all(spool)?;
         }
-        previous = &object.key;
+        let (mut batches, mut checkpoints) = (listing.batches.read()?, listing.checkpoints.read()?);
+        let mut records = Records(listing.records.into_values().map(Spool::read).collect::<anyhow::Result<_>>()?);
+        loop {
+            // The log first, as far as it may name what comes next.
+            let log = self.verifier.log_time();
+            let enough = |record: &Object| minute(&record.key).zip(log).is_some_and(|(minute, log)| minute.plus(AHEAD) < log);
+            if batches.peek().is_some() && !records.peek().is_some_and(enough) {
+                self.some(|taken| if taken < BATCHES { batches.take() } else { Ok(None) })?;
+                self.under(&mut checkpoints)?;
+                continue;
+            }
+            let ended = batches.peek().is_none();
+            let read = self.some(|_| if ended || records.peek().is_some_and(enough) { records.take() } else { Ok(None) })?;
+            if read == 0 {
+                break;
+            }
+        }
+        // Over more leaves than there are.
+        while self.some(|_| checkpoints.take())? > 0 {}
+        self.bar.finish_and_clear();
+        Ok(())
     }
-    for (key, count) in versions {
-        verifier.fault(FaultKind::Failure, key, format_args!("{count} versions, where evidence has one"));
+
+    /// The checkpoints over what the batches have come to.
+    fn under(&mut self, checkpoints: &mut Objects) -> anyhow::Result<()> {
+        let size = self.verifier.log_size();
+        let fits = |object: &Object| checkpoint_size(&object.key).is_none_or(|over| over <= size);
+        while self.some(|_| if checkpoints.peek().is_some_and(fits) { checkpoints.take() } else { Ok(None) })? > 0 {}
+        Ok(())
     }
-    let bar = progress(found.objects.len(), "objects");
-    let mut rest = found.objects.as_slice();
-    while !rest.is_empty() {
-        let mut bytes = 0_u64;
-        let fits = |object: &&Object| {
-            let room = bytes < AT_ONCE;
+
+    fn all(&mut self, spool: Spool) -> anyhow::Result<()> {
+        let mut objects = spool.read()?;
+        while self.some(|_| objects.take())? > 0 {}
+        Ok(())
+    }
+
+    /// Reads as many objects as may be read at once, and says how many that were. `next` is told how many it has given.
+    fn some(&mut self, mut next: impl FnMut(usize) -> anyhow::Result<Option<Object>>) -> anyhow::Result<usize> {
+        let (mut objects, mut bytes) = (Vec::new(), 0_u64);
+        while bytes < AT_ONCE && objects.len() < OBJECTS {
+            let Some(object) = next(objects.len())? else { break };
             bytes = bytes.saturating_add(object.size);
-            room
-        };
-        let count = rest.iter().take_while(fits).count();
-        let (these, later) = rest.split_at(count.clamp(1, 512).min(rest.len()));
-        for (object, loaded) in these.iter().zip(load_all(these, store, found.bucket.as_ref())) {
-            admit(object, loaded?, verifier, now, each);
-            bar.inc(1);
+            objects.push(object);
         }
-        rest = later;
+        for (object, loaded) in objects.iter().zip(load_all(&objects, self.store, self.bucket.as_ref())) {
+            admit(object, loaded?, self.verifier, self.now, self.each);
+            self.bar.inc(1);
+        }
+        Ok(objects.len())
     }
-    bar.finish_and_clear();
-    Ok(found.versions)
+}
+
+/// The records of all functions, in the order of their minutes; what belongs to one cause stays together.
+struct Records(Vec<Objects>);
+
+impl Records {
+    fn peek(&self) -> Option<&Object> {
+        self.0.iter().filter_map(Objects::peek).min_by_key(|object| below_function(&object.key))
+    }
+
+    /// There are as many lists as functions: a few.
+    fn take(&mut self) -> anyhow::Result<Option<Object>> {
+        let heads = self.0.iter().enumerate().filter_map(|(at, objects)| Some((below_function(&objects.peek()?.key), at)));
+        let first = heads.min().map(|(_, at)| at);
+        first.and_then(|at| self.0.get_mut(at)).map_or(Ok(None), Objects::take)
+    }
+}
+
+/// What a key has below `rec/<function>/`: the minute, then the cause.
+fn below_function(key: &str) -> &str {
+    key.splitn(3, '/').nth(2).unwrap_or(key)
+}
+
+/// The minute in a record's key; none if it is no record's.
+fn minute(key: &str) -> Option<Timestamp> {
+    key.parse::<RecordKey>().ok()?.first_claimed()
 }
 
 /// A progress bar on standard error, if that is a terminal and it will take a while.
@@ -158,6 +190,15 @@ pub(crate) fn progress(count: usize, what: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(&format!("{{bar:30}} {{pos}}/{{len}} {what} ({{eta}} left)"));
     let bar = ProgressBar::with_draw_target(Some(count as u64), target);
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// A count on standard error, if that is a terminal: for work whose end is not known.
+pub(crate) fn spinner(what: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template(&format!("{{spinner}} {{pos}} {what} ({{elapsed}})"));
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
@@ -183,6 +224,11 @@ fn load_all(objects: &[Object], store: &Store, bucket: Option<&(Runtime, S3)>) -
     })
 }
 
+/// Whether `key` signed `message`, by AWS-LC: several times as fast as the implementation in Rust, and another one.
+pub(crate) fn signed(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.der()).verify(message, signature).is_ok()
+}
+
 fn load(object: &Object, store: &Store, bucket: Option<&(Runtime, S3)>) -> anyhow::Result<Loaded> {
     if object.marker {
         return Ok(Loaded::Marker);
@@ -205,7 +251,7 @@ fn load(object: &Object, store: &Store, bucket: Option<&(Runtime, S3)>) -> anyho
         (Store::Bucket(_), None) => bail!("the bucket is not open"),
     };
     let as_listed = object.sha256.is_none_or(|digest| digest == Sha256::of(&bytes));
-    let examined = Box::new(Examined::look(&object.key, &bytes));
+    let examined = Box::new(Examined::look_by(&object.key, &bytes, signed));
     Ok(Loaded::Bytes { bytes, examined, as_listed })
 }
 
@@ -238,104 +284,38 @@ pub(crate) fn open_bucket(name: &str) -> anyhow::Result<(Runtime, S3)> {
     Ok((runtime, s3))
 }
 
-fn list_bucket(name: &str) -> anyhow::Result<Found> {
-    let (runtime, s3) = open_bucket(name)?;
-    let mut listed = runtime.block_on(s3.versions("", None)).with_context(|| format!("could not list `{name}`"))?;
-    // The first version of a key first: it is the one that counts. S3 lists it last, and that decides between two in one second.
-    listed.reverse();
-    listed.sort_by(|a, b| (&a.key, a.stored, a.marker).cmp(&(&b.key, b.stored, b.marker)));
-    let object = |listed: evidence_store::Listed| Object {
-        version: Some(Version { id: listed.version, stored: listed.stored }),
-        key: listed.key,
-        marker: listed.marker,
-        size: listed.size,
-        sha256: None,
-        path: PathBuf::new(),
-    };
-    Ok(Found { objects: listed.into_iter().map(object).collect(), versions: true, bucket: Some((runtime, s3)) })
-}
+#[cfg(test)]
+mod tests {
+    use p256::ecdsa::signature::Signer as _;
+    use p256::ecdsa::{Signature, SigningKey};
 
-fn list_folder(folder: &Path, verifier: &mut Verifier) -> anyhow::Result<Found> {
-    if !folder.is_dir() {
-        bail!("`{}` is not a folder. Give the folder that holds `rec/`, or s3://BUCKET", folder.display());
-    }
-    let mut files = BTreeMap::new();
-    walk(folder, &mut PathBuf::new(), &mut files, verifier)?;
-    if files.contains_key(Path::new(UNFINISHED)) {
-        bail!("`{}` is half an archive: its download was cut off. Take it again, into another folder", folder.display());
-    }
-    if files.remove(Path::new(LIST)).is_none() {
-        let plain = |(path, size): (PathBuf, u64)| {
-            let key = slashed(&path);
-            Object { key, version: None, marker: false, size, sha256: None, path }
-        };
-        let mut objects: Vec<Object> = files.into_iter().map(plain).collect();
-        objects.sort_by(|a, b| a.key.cmp(&b.key));
-        return Ok(Found { objects, versions: false, bucket: None });
-    }
-    let list = fs::File::open(folder.join(LIST)).with_context(|| format!("could not read {LIST}"))?;
-    let list: List = serde_json::from_reader(BufReader::new(list)).with_context(|| format!("{LIST} is not a list of versions"))?;
-    if list.format != FORMAT {
-        bail!("{LIST} says its format is `{}`; this program reads `{FORMAT}`", list.format.escape_debug());
-    }
-    let objects = list.objects.into_iter().filter_map(|listed| listed_object(listed, &mut files, verifier)).collect();
-    for path in files.into_keys() {
-        verifier.fault(FaultKind::Failure, slashed(&path), format_args!("not in {LIST}: a second version, or put here later"));
-    }
-    let mut found = Found { objects, versions: true, bucket: None };
-    found.objects.sort_by(|a, b| {
-        let time = |object: &Object| object.version.as_ref().map(|version| version.stored);
-        (&a.key, time(a), a.marker).cmp(&(&b.key, time(b), b.marker))
-    });
-    Ok(found)
-}
+    use super::*;
 
-fn listed_object(listed: Listed, files: &mut BTreeMap<PathBuf, u64>, verifier: &mut Verifier) -> Option<Object> {
-    let Listed { key, version_id, .. } = &listed;
-    let version = Some(Version { id: version_id.clone(), stored: listed.last_modified });
-    if listed.delete_marker {
-        return Some(Object { key: listed.key, version, marker: true, size: 0, sha256: None, path: PathBuf::new() });
-    }
-    if listed.mode.as_deref() != Some("COMPLIANCE") {
-        verifier.fault(FaultKind::Notice, key, "its version was not locked in COMPLIANCE mode when the archive was made");
-    }
-    let Some(path) = listed.path.clone().filter(|path| path.components().all(|part| matches!(part, Component::Normal(_)))) else {
-        verifier.fault(FaultKind::Failure, key, format_args!("{LIST} does not say which file holds version {version_id}"));
-        return None;
-    };
-    let Some(size) = files.remove(&path) else {
-        verifier.fault(FaultKind::Failure, key, format_args!("missing: {LIST} names `{}`, which is not here", path.display()));
-        return None;
-    };
-    Some(Object { key: listed.key, version, marker: false, size, sha256: listed.sha256, path })
-}
-
-fn walk(top: &Path, below: &mut PathBuf, files: &mut BTreeMap<PathBuf, u64>, verifier: &mut Verifier) -> anyhow::Result<()> {
-    let folder = top.join(&below);
-    let mut entries = BTreeSet::new();
-    for entry in fs::read_dir(&folder).with_context(|| format!("could not list `{}`", folder.display()))? {
-        entries.insert(entry.with_context(|| format!("could not list `{}`", folder.display()))?.file_name());
-    }
-    for name in entries {
-        below.push(&name);
-        let path = top.join(&below);
-        // Not followed: a link would put something else before the verifier than what lies here.
-        let kind = fs::symlink_metadata(&path).with_context(|| format!("could not look at `{}`", path.display()))?;
-        if kind.is_dir() {
-            walk(top, below, files, verifier)?;
-        } else if kind.is_file() && Folder::is_unfinished(&name) {
-            verifier.fault(FaultKind::Notice, slashed(below), "a write that was cut off: no evidence, and not read");
-        } else if kind.is_file() {
-            files.insert(below.clone(), kind.len());
-        } else {
-            verifier.fault(FaultKind::Failure, slashed(below), "neither a file nor a folder: it is not followed");
+    /// Two implementations, one verdict: on what was signed, and on every byte of it that is changed, added or missing.
+    #[test]
+    fn the_fast_check_says_what_the_other_says() {
+        let key = SigningKey::from_slice(&[7; 32]).unwrap();
+        let (public, other) = (PublicKey::of(key.verifying_key()).unwrap(), SigningKey::from_slice(&[8; 32]).unwrap());
+        let other = PublicKey::of(other.verifying_key()).unwrap();
+        let message = b"DSSEv1 4 type 7 payload";
+        let signature: Signature = key.sign(message);
+        // With either half of the order: both are signatures, for both.
+        let (r, s) = signature.split_scalars();
+        let negated = Signature::from_scalars(r, -s).unwrap();
+        for signature in [signature, negated] {
+            let der = signature.to_der().as_bytes().to_vec();
+            assert!(signed(&public, message, &der) && public.signed(message, &der));
+            assert!(!signed(&other, message, &der) && !other.signed(message, &der));
+            assert!(!signed(&public, b"another message", &der) && !public.signed(b"another message", &der));
+            let changed = (0..der.len()).flat_map(|at| [1_u8, 0x80, 0xff].map(|by| (at, by))).map(|(at, by)| {
+                let mut der = der.clone();
+                der[at] ^= by;
+                der
+            });
+            let longer = [[der.as_slice(), &[0]].concat(), der[..der.len() - 1].to_vec(), Vec::new()];
+            for wrong in changed.chain(longer) {
+                assert!(!signed(&public, message, &wrong) && !public.signed(message, &wrong), "{wrong:02x?}");
+            }
         }
-        below.pop();
     }
-    Ok(())
-}
-
-/// A path as a key, whatever the system's separator.
-fn slashed(path: &Path) -> String {
-    path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }

@@ -122,7 +122,7 @@ fn a_second_version_is_named_listed_or_not() {
     copy["version_id"] = "v2".into();
     copy["path"] = format!("{}@v2", copy["path"].as_str().unwrap()).into();
     let key = copy["key"].as_str().unwrap().to_owned();
-    objects.push(copy);
+    objects.insert(1, copy);
     fs::write(&list, serde_json::to_vec(&versions).unwrap()).unwrap();
     fails_naming(verify(&folder), &format!("{key}: 2 versions"));
 }
@@ -137,7 +137,7 @@ fn a_delete_marker_is_named() {
     marker["version_id"] = "marker".into();
     marker["path"] = serde_json::Value::Null;
     let key = marker["key"].as_str().unwrap().to_owned();
-    versions["objects"].as_array_mut().unwrap().push(marker);
+    versions["objects"].as_array_mut().unwrap().insert(1, marker);
     fs::write(&list, serde_json::to_vec(&versions).unwrap()).unwrap();
     fails_naming(verify(&folder), &format!("{key}: hidden under delete marker"));
 }
@@ -150,6 +150,44 @@ fn a_path_that_leaves_the_archive_is_not_followed() {
     versions["objects"][0]["path"] = "../../etc/passwd".into();
     fs::write(&list, serde_json::to_vec(&versions).unwrap()).unwrap();
     fails_naming(verify(&folder), "does not say which file");
+}
+
+#[test]
+fn an_archives_list_is_read_as_it_was_written_or_not_at_all() {
+    let (folder, records) = archive();
+    let list = folder.path().join("versions.json");
+    let text = fs::read_to_string(&list).unwrap();
+    let versions: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let edited = |edit: &dyn Fn(&mut Vec<serde_json::Value>)| {
+        let mut versions = versions.clone();
+        edit(versions["objects"].as_array_mut().unwrap());
+        fs::write(&list, serde_json::to_vec(&versions).unwrap()).unwrap();
+        verify(&folder)
+    };
+    let (code, said) = edited(&|objects| objects.swap(0, 1));
+    assert!(code == Some(1) && said.contains("not in the order of its keys"), "{said}");
+    // Two versions of one key cannot have one file, and a file that stands twice in the list hides that another is missing from it.
+    let twice = edited(&|objects| {
+        objects[1] = objects[0].clone();
+        objects[1]["version_id"] = "v2".into();
+    });
+    fails_naming(twice.clone(), "twice, for two versions");
+    fails_naming(twice, &format!("{}: not in versions.json", name(&records[1])));
+    for wrong in [
+        text.replace("cordon-archive/v1", "cordon-archive/v9"),
+        text.replacen("\"format\"", "\"form\"", 1),
+        text.replacen("\"objects\"", "\"things\"", 1),
+        text.get(..text.len() / 2).unwrap().to_owned(),
+        format!("{text}{text}"),
+        "[]".to_owned(),
+        String::new(),
+    ] {
+        fs::write(&list, &wrong).unwrap();
+        let (code, said) = verify(&folder);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("versions.json"), "{said}");
+        assert!(!said.contains("SELF-CONSISTENT"), "{said}");
+    }
 }
 
 #[test]

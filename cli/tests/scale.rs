@@ -1,6 +1,7 @@
 //! An archive as large as one likes, verified by the program as it is built.
 //!
-//! `CORDON_SCALE` is the number of records (2,000 if not given), `CORDON_BIN` another build of the program. By hand, for the figures in
+//! `CORDON_SCALE` is the number of records (3,000 if not given), `CORDON_BIN` another build of the program. A second archive of a fifth of
+//! that shows that memory does not grow with it. By hand, for the figures in
 //! `docs/architecture.md`: `CORDON_SCALE=100000 CORDON_BIN=… cargo nextest run --workspace --no-capture -E 'test(an_archive_of_any_size)'`.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
@@ -120,6 +121,7 @@ fn make(count: usize) -> (TempDir, Vec<String>) {
             archive.put(&checkpoint_key(batch.size), note.as_bytes(), time);
         }
     }
+    archive.objects.sort_by(|a, b| a["key"].as_str().cmp(&b["key"].as_str()));
     let list = json!({ "format": "cordon-archive/v1", "bucket": "scale", "taken_at": at(count), "objects": archive.objects });
     std::fs::write(archive.folder.path().join("versions.json"), list.to_string()).unwrap();
     let roots = vec![format!("--root=quarantine={}", endorser.fingerprint()), format!("--root=seal={}", sealing.fingerprint())];
@@ -151,10 +153,16 @@ fn verify(folder: &Path, roots: &[String]) -> (String, f64, Option<f64>) {
 
 #[test]
 fn an_archive_of_any_size_is_verified_whole() {
-    let count: usize = std::env::var("CORDON_SCALE").map_or(2000, |text| text.parse().unwrap());
+    let count: usize = std::env::var("CORDON_SCALE").map_or(3000, |text| text.parse().unwrap());
     let (folder, roots) = make(count);
     let (said, seconds, peak) = verify(folder.path(), &roots);
     println!("{count} records: {seconds:.1} s, {peak:?} MiB at most\n{said}");
+    let (smaller, roots_of_smaller) = make(count / 5);
+    let (_, seconds, less) = verify(smaller.path(), &roots_of_smaller);
+    println!("{} records: {seconds:.1} s, {less:?} MiB at most", count / 5);
+    if let Some((more, less)) = peak.zip(less) {
+        assert!(more < less + 8.0, "memory grows with the records: {less} MiB for a fifth of them, {more} MiB for all");
+    }
     assert!(said.contains(&format!("VERIFIED: {count} records")), "{said}");
     // And one of them, from the middle, is missed.
     let mut records: Vec<PathBuf> = Vec::new();

@@ -39,6 +39,22 @@ pub struct Listed {
     pub size: u64,
 }
 
+/// Where a listing goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marker {
+    key: String,
+    version: Option<String>,
+}
+
+/// A part of a listing, and where the next one begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// In the order of the keys, the newest version of a key first.
+    pub versions: Vec<Listed>,
+    /// None at the end.
+    pub next: Option<Marker>,
+}
+
 impl Listed {
     fn object(found: &ObjectVersion) -> Option<Self> {
         let size = found.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
@@ -81,37 +97,42 @@ impl S3 {
     /// # Errors
     /// If S3 does not answer, or not in full.
     pub async fn versions(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
-        let doing = "list the evidence's versions";
         let mut found: Vec<Listed> = Vec::new();
-        let mut marker: (Option<String>, Option<String>) = (after.map(str::to_owned), None);
+        let mut at = after.map(|after| Marker { key: after.to_owned(), version: None });
         loop {
-            let (key_marker, version_marker) = marker;
-            let page = self
-                .client
-                .list_object_versions()
-                .bucket(&self.bucket)
-                .prefix(prefix)
-                .set_key_marker(key_marker)
-                .set_version_id_marker(version_marker)
-                .send()
-                .await
-                .map_err(|error| failed(doing, &error))?;
-            let objects = page.versions().iter().map(Listed::object);
-            let markers = page.delete_markers().iter().map(Listed::marker);
-            let page_found: Option<Vec<Listed>> = objects.chain(markers).collect();
-            let incomplete = || StoreError { doing, cause: "a version without key, id or time".to_owned(), passes: false };
-            found.extend(page_found.ok_or_else(incomplete)?);
-            if page.is_truncated() != Some(true) {
+            let page = self.versions_page(prefix, at).await?;
+            found.extend(page.versions);
+            at = page.next;
+            if at.is_none() {
                 break;
             }
-            marker = (page.next_key_marker, page.next_version_id_marker);
-            if marker.0.is_none() {
-                return Err(StoreError { doing, cause: "more were promised, and not where".to_owned(), passes: false });
-            }
         }
-        // Objects and markers come apart: together they have one order again.
-        found.sort_by(|a, b| a.key.cmp(&b.key).then(b.stored.cmp(&a.stored)));
         Ok(found)
+    }
+
+    /// The next thousand of them, after `at`; from the beginning if there is none.
+    ///
+    /// # Errors
+    /// If S3 does not answer, or not in full.
+    pub async fn versions_page(&self, prefix: &str, at: Option<Marker>) -> Result<Page, StoreError> {
+        let doing = "list the evidence's versions";
+        let incomplete = |cause: &str| StoreError { doing, cause: cause.to_owned(), passes: false };
+        let (key, version) = at.map(|at| (at.key, at.version)).unzip();
+        let call = self.client.list_object_versions().bucket(&self.bucket).prefix(prefix);
+        let call = call.set_key_marker(key).set_version_id_marker(version.flatten());
+        let page = call.send().await.map_err(|error| failed(doing, &error))?;
+        let objects = page.versions().iter().map(Listed::object);
+        let markers = page.delete_markers().iter().map(Listed::marker);
+        let versions: Option<Vec<Listed>> = objects.chain(markers).collect();
+        let mut versions = versions.ok_or_else(|| incomplete("a version without key, id or time"))?;
+        // Objects and markers come apart: together they have one order again.
+        versions.sort_by(|a, b| a.key.cmp(&b.key).then(b.stored.cmp(&a.stored)));
+        let next = match (page.is_truncated(), page.next_key_marker) {
+            (Some(true), Some(key)) => Some(Marker { key, version: page.next_version_id_marker }),
+            (Some(true), None) => return Err(incomplete("more were promised, and not where")),
+            _ => None,
+        };
+        Ok(Page { versions, next })
     }
 
     /// The content of one version, or of the newest; none if there is no such object. Unlike for those who only write, a refusal is an

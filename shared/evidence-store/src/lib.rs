@@ -8,7 +8,7 @@ mod recorder;
 mod s3;
 mod worm;
 
-pub use bucket::{Held, Listed};
+pub use bucket::{Held, Listed, Marker, Page};
 pub use endorser::{Endorse, KmsEndorser, LocalEndorser, LocalKeyError};
 pub use folder::Folder;
 pub use kms::KmsKey;

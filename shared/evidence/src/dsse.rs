@@ -5,12 +5,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use p256::ecdsa::signature::{Signer as _, Verifier as _};
+use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::endorsement::PublicKey;
+use crate::endorsement::{Check, PublicKey};
 
 /// The media type of a bundle (sigstore/protobuf-specs, `sigstore_bundle.proto`).
 pub const BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -93,6 +93,14 @@ impl Envelope {
     /// # Errors
     /// Any [`DsseError`] but [`DsseError::NotABundle`].
     pub fn verify(&self, payload_type: &'static str, key: &PublicKey) -> Result<Vec<u8>, DsseError> {
+        self.verify_by(payload_type, key, PublicKey::signed)
+    }
+
+    /// The same, with another implementation of the signature's check.
+    ///
+    /// # Errors
+    /// As [`Envelope::verify`].
+    pub fn verify_by(&self, payload_type: &'static str, key: &PublicKey, check: Check) -> Result<Vec<u8>, DsseError> {
         if self.payload_type != payload_type {
             return Err(DsseError::PayloadType(payload_type));
         }
@@ -102,9 +110,7 @@ impl Envelope {
         }
         let payload = self.payload()?;
         let bytes = STANDARD.decode(&signature.sig).map_err(|_| DsseError::OtherForm)?;
-        let signature = Signature::from_der(&bytes).map_err(|_| DsseError::Signature)?;
-        key.verifying().verify(&pae(payload_type, &payload), &signature).map_err(|_| DsseError::Signature)?;
-        Ok(payload)
+        if check(key, &pae(payload_type, &payload), &bytes) { Ok(payload) } else { Err(DsseError::Signature) }
     }
 }
 

@@ -10,10 +10,10 @@ mod session;
 mod verify;
 
 pub use blob::{BLOB_LIST_TYPE, BlobKey, BlobList, LARGEST_BLOB, LARGEST_RECORD, ParseBlobKeyError, largest_object};
-pub use endorsement::{ENDORSEMENT_TYPE, Endorsement, EndorsementError, Endorser, PublicKey, PublicKeyError};
+pub use endorsement::{Check, ENDORSEMENT_TYPE, Endorsement, EndorsementError, Endorser, PublicKey, PublicKeyError};
 pub use record::{
     Anomaly, Control, Header, Kind, Link, ParseKeyError, Predicate, Record, RecordError, RecordId, RecordKey, SessionPart,
-    Statement, Subject, open,
+    Statement, Subject, open, open_by,
 };
 pub use secret::Secret;
 pub use session::{Draft, Session, SignError, Signed};

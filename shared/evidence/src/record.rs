@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::blob::{BLOB_LIST_TYPE, BlobKey};
 use crate::dsse::{Bundle, DsseError, Envelope, IN_TOTO_TYPE};
-use crate::endorsement::PublicKey;
+use crate::endorsement::{Check, PublicKey};
 
 /// What a record is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -338,10 +338,18 @@ pub enum RecordError {
 /// # Errors
 /// If the bytes are not a bundle in its one form, not signed by the session's key, or not the record of this key.
 pub fn open<B: for<'de> Deserialize<'de>>(key: &RecordKey, bytes: &[u8]) -> Result<Record<B>, RecordError> {
+    open_by(key, bytes, PublicKey::signed)
+}
+
+/// The same, with another implementation of the signature's check.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_by<B: for<'de> Deserialize<'de>>(key: &RecordKey, bytes: &[u8], check: Check) -> Result<Record<B>, RecordError> {
     let bundle = Bundle::parse(bytes)?;
     let claimed = bundle.envelope().payload()?;
     let statement: Statement<B> = serde_json::from_slice(&claimed).map_err(|_| RecordError::NotAStatement)?;
-    bundle.envelope().verify(IN_TOTO_TYPE, &statement.predicate.record.session.key)?;
+    bundle.envelope().verify_by(IN_TOTO_TYPE, &statement.predicate.record.session.key, check)?;
     let record = &statement.predicate.record;
     if statement.kind != STATEMENT_TYPE || statement.predicate_type != record.key.kind.predicate_type() {
         return Err(RecordError::NotAStatement);

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 #![expect(clippy::needless_pass_by_value, reason = "keys are named as they come, owned or not")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evidence::log::{Batch, Checkpoint, Edge, Entry, Odd, Orphan, Sealed, batch_key, checkpoint_key};
 use evidence::{
@@ -11,6 +11,7 @@ use evidence::{
 use ids::{IncidentId, SessionId, Sha256, SignalId, Timestamp};
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
 use p256::ecdsa::{Signature, SigningKey};
+use proptest::prelude::*;
 
 const LOG: &str = "example.com/cordon";
 
@@ -222,9 +223,8 @@ fn the_logs_end_cannot_be_cut_off_under_a_checkpoint() {
     let kept = store.0[&checkpoint_key(7)].0.clone();
     store.remove(checkpoint_key(7));
     assert_eq!(store.verify().standing, Standing::Verified, "nothing here says that there was more");
-    let mut verifier = Verifier::new(Vec::new());
+    let mut verifier = Verifier::new(Vec::new()).against("kept.note", kept);
     store.0.iter().for_each(|(object, (bytes, version))| verifier.add(object, bytes, Some(version), at(200)));
-    verifier.checkpoint("kept.note", &kept);
     names(&verifier.finish(at(200)), "kept.note", "signed over 7 leaves, and only 6 are here");
 }
 
@@ -368,4 +368,141 @@ fn records_without_any_log_are_judged_as_before() {
     store.record(11, 10);
     let report = store.verify_as(&[(FUNCTION, "quarantine")], 200);
     assert_eq!((report.standing, report.log), (Standing::Verified, None));
+}
+
+/// Something done to a store.
+type Attack = fn(&mut Store, &[RecordKey; 4]);
+
+const ATTACKS: &[Attack] = &[
+    |_, _| {},
+    |store, [a, ..]| {
+        store.remove(a);
+    },
+    |store, [_, _, c, d]| {
+        store.remove(c).remove(d);
+    },
+    |store, [_, b, ..]| store.0.get_mut(&b.to_string()).unwrap().1.stored = at(12),
+    |store, [_, _, c, _]| store.0.get_mut(&c.to_string()).unwrap().1.id = "other".to_owned(),
+    |store, [_, _, _, d]| {
+        store.replace(d, b"{}".to_vec());
+    },
+    |store, _| {
+        store.remove(batch_key(2));
+    },
+    |store, _| {
+        store.remove(batch_key(3));
+    },
+    |store, _| {
+        store.remove(checkpoint_key(7));
+    },
+    |store, _| {
+        store.replace(batch_key(3), b"{}".to_vec());
+    },
+    |store, _| {
+        let note = store.0[&checkpoint_key(3)].0.clone();
+        store.replace(checkpoint_key(6), note);
+    },
+    |store, _| store.put("rec/quarantine/2026/11/23/00/00/notes.txt", b"me too".to_vec(), at(65)),
+    |store, _| {
+        let [e, f] = store.record(14, 50);
+        (store.0.get_mut(&e.to_string()).unwrap().1.stored, store.0.get_mut(&f.to_string()).unwrap().1.stored) = (at(50), at(51));
+    },
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Batches before records or after them: what holds and what does not is the same.
+    #[test]
+    fn the_log_and_the_records_may_be_read_side_by_side(attack in 0..ATTACKS.len(), choices in prop::collection::vec(0u8..3, 0..20)) {
+        let (mut store, _, keys) = story();
+        ATTACKS[attack](&mut store, &keys);
+        let part = |prefix: &str| store.0.iter().filter(|(object, _)| object.starts_with(prefix)).rev().collect::<Vec<_>>();
+        let (mut first, mut parts) = (part("keys/"), [part("log/batch/"), part("log/cp/"), part("rec/")]);
+        first.extend(parts[0].pop());
+        let order = choices.into_iter().chain([0, 1, 2].into_iter().flat_map(|n| [n; 9]));
+        let order: Vec<_> = first.into_iter().chain(order.filter_map(|n| parts[usize::from(n)].pop())).collect();
+        prop_assert_eq!(order.len(), store.0.len());
+        let mut verifier = Verifier::new(Vec::new());
+        for (object, (bytes, version)) in order {
+            verifier.add(object, bytes, Some(version), at(2000));
+        }
+        let said = |report: Report| {
+            let faults = report.faults.iter().map(|fault| (fault.kind, fault.object.clone())).collect::<BTreeSet<_>>();
+            (report.standing, report.records, faults, report.log.map(|log| (log.size, log.root, log.signed)))
+        };
+        let (side_by_side, in_order) = (said(verifier.finish(at(2000))), said(store.verify_as(&[], 2000)));
+        prop_assert_eq!(side_by_side, in_order);
+    }
+}
+
+#[test]
+fn sessions_that_are_over_are_forgotten_and_counted() {
+    // More of them than are looked through at once, over weeks; and one that lacks its beginning, early on.
+    let mut store = Store::default();
+    let mut gone = None;
+    for n in 0..1300_i64 {
+        let seed = Sha256::of(&n.to_be_bytes());
+        let own = SigningKey::from_slice(seed.as_bytes()).unwrap();
+        let mut session = Session::new(SessionId::from_random(seed.as_bytes()[..16].try_into().unwrap()), own).unwrap();
+        let signal = SignalId::of_bytes(&seed);
+        let function: ids::FunctionName = "quarantine".parse().unwrap();
+        let id = RecordId::derive(&function, None, &signal);
+        let mut draft = |time, kind| {
+            let record = session.sign(Draft {
+                key: RecordKey::new(function.clone(), at(time), id.clone(), 1, kind),
+                subject: Vec::new(),
+                incident: None,
+                signal: signal.clone(),
+                time: at(time),
+                answers: None,
+                due: None,
+                playbook: Sha256::of(b"playbook"),
+                rule: None,
+                controls: Vec::new(),
+                anomalies: Vec::new(),
+                body: "said",
+            });
+            let record = record.unwrap();
+            session.kept(&record);
+            record
+        };
+        let (one, two) = (draft(n * 600, Kind::Refusal), draft(n * 600 + 60, Kind::Decision));
+        if n == 5 {
+            gone = Some(two.key.to_string());
+        } else {
+            store.put(&one.key.to_string(), one.bytes, at(n * 600));
+        }
+        store.put(&two.key.to_string(), two.bytes, at(n * 600 + 60));
+    }
+    let report = store.verify_as(&[], 1300 * 600);
+    assert_eq!((report.records, report.sessions), (2599, 1300));
+    names(&report, gone.unwrap(), "lacks number 1");
+    assert_eq!(report.faults.iter().filter(|fault| fault.kind == FaultKind::Failure).count(), 1);
+}
+
+#[test]
+fn a_record_that_is_older_than_the_minute_in_its_key_is_named() {
+    let (mut store, ..) = story();
+    let [e, _] = store.record(15, 7200);
+    let (bytes, _) = &store.0[&e.to_string()];
+    let (there, _) = evidence::open::<serde_json::Value>(&e, bytes).unwrap();
+    let header = there.predicate.record;
+    let mut session = Session::new(SessionId::from_random([98; 16]), key(98)).unwrap();
+    let backdated = session.sign(Draft {
+        key: header.key,
+        subject: Vec::new(),
+        incident: header.incident,
+        signal: header.signal,
+        time: at(7200 - 16 * 60),
+        answers: None,
+        due: header.due,
+        playbook: header.playbook,
+        rule: None,
+        controls: Vec::new(),
+        anomalies: Vec::new(),
+        body: "backdated",
+    });
+    store.replace(&e, backdated.unwrap().bytes);
+    names(&store.verify_as(&[], 8000), &e, "before the minute in its key");
 }

@@ -59,6 +59,11 @@ impl Entry {
         Self { sha256, stored, sealed, header: predicate.record.clone(), vouched, body: Body::of(&predicate.body) }
     }
 
+    /// Gives the record its place in the log.
+    pub fn seal(&mut self, place: Option<Sealed>) {
+        self.sealed = place;
+    }
+
     /// Where the record lives.
     #[must_use]
     pub fn key(&self) -> &RecordKey {

@@ -19,6 +19,14 @@ pub fn checkpoint_key(size: u64) -> String {
     format!("log/cp/{size:012}.note")
 }
 
+/// Over how many leaves the checkpoint is that `key` belongs to: the note, or what lies beside it under the same number.
+#[must_use]
+pub fn checkpoint_size(key: &str) -> Option<u64> {
+    let (number, _) = key.strip_prefix("log/cp/")?.split_once('.')?;
+    let size = number.parse().ok()?;
+    key.starts_with(checkpoint_key(size).strip_suffix("note")?).then_some(size)
+}
+
 /// What a checkpoint says: the log's origin, how many leaves it has, and the root over them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {

@@ -1,14 +1,24 @@
 //! The order within each session: numbers run from 1, a missing one is declared, each record names the digest of the one before.
+//!
+//! The records of a function come in the order of the minutes in their keys, so a session that has been silent for long is over and can
+//! be forgotten. Were one to come back, what it lacks would be named: a false alarm at worst, never a silence.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use ids::{FunctionName, SessionId, Sha256};
+use ids::{FunctionName, SessionId, Sha256, Timestamp};
 
 use crate::endorsement::PublicKey;
 use crate::record::{RecordKey, SessionPart};
 
 /// A fault and the object it was found at.
 pub(super) type Found = (String, String);
+
+/// Lambda ends an environment after some hours, busy or not (AWS Lambda developer guide, "Lambda execution environment lifecycle"), and an
+/// endorsement holds for twelve: after two days without a record none will come.
+const OVER: Duration = Duration::from_secs(48 * 3600);
+/// Looking for finished sessions is worth it once so many are remembered.
+const MANY: usize = 1024;
 
 #[derive(Debug)]
 struct Numbered {
@@ -25,24 +35,40 @@ struct Chain {
     function: FunctionName,
     end: Option<(u64, Sha256)>,
     waiting: BTreeMap<u64, Numbered>,
+    /// The minute of the newest of its records so far.
+    seen: Option<Timestamp>,
 }
 
-/// Every session.
-#[derive(Debug, Default)]
-pub(super) struct Sessions(BTreeMap<SessionId, Chain>);
+/// Every session that may go on.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    open: BTreeMap<SessionId, Chain>,
+    finished: usize,
+    look_at: usize,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { open: BTreeMap::new(), finished: 0, look_at: MANY }
+    }
+}
 
 impl Sessions {
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     pub(super) fn add(&mut self, key: &RecordKey, sha256: Sha256, part: SessionPart, found: &mut Vec<Found>) {
-        let chain = self.0.entry(part.id.clone()).or_insert_with(|| Chain {
+        let minute = key.first_claimed();
+        if self.open.len() >= self.look_at
+            && let Some(minute) = minute
+        {
+            self.forget(&key.function, minute, found);
+        }
+        let chain = self.open.entry(part.id.clone()).or_insert_with(|| Chain {
             key: part.key.clone(),
             function: key.function.clone(),
             end: None,
             waiting: BTreeMap::new(),
+            seen: minute,
         });
+        chain.seen = chain.seen.max(minute);
         if chain.key != part.key || chain.function != key.function {
             found.push((key.to_string(), format!("session {} has another key or function elsewhere", part.id)));
         }
@@ -58,10 +84,24 @@ impl Sessions {
 
     /// What is wrong with the sessions, now that all of them have been read.
     pub(super) fn finish(mut self, found: &mut Vec<Found>) -> usize {
-        for (id, chain) in &mut self.0 {
+        for (id, chain) in &mut self.open {
             chain.jump(id, found);
         }
-        self.len()
+        self.finished + self.open.len()
+    }
+
+    /// Says what is wrong with the sessions of `function` that were over long before `minute`, and forgets them.
+    fn forget(&mut self, function: &FunctionName, minute: Timestamp, found: &mut Vec<Found>) {
+        let before = self.open.len();
+        self.open.retain(|id, chain| {
+            let over = chain.function == *function && chain.seen.is_some_and(|seen| seen.plus(OVER) < minute);
+            if over {
+                chain.jump(id, found);
+            }
+            !over
+        });
+        self.finished += before - self.open.len();
+        self.look_at = MANY.max(self.open.len().saturating_mul(2));
     }
 }
 

@@ -1,4 +1,7 @@
 //! The log as it is read back: batches in order, what they name, and the checkpoints over them.
+//!
+//! Batches and the records that they name may be read side by side. What is held is what one side has said and the other has not met
+//! yet, so that memory depends on how far the two are apart and not on how long the log is.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -8,7 +11,7 @@ use ids::{Sha256, Timestamp};
 use super::Version;
 use super::report::{FaultKind, LogReport};
 use crate::endorsement::PublicKey;
-use crate::log::{Batch, Checkpoint, CheckpointError, Edge, Entry, batch_key, batch_number};
+use crate::log::{Batch, Checkpoint, CheckpointError, Edge, Entry, batch_key, batch_number, checkpoint_key};
 
 /// A fault in the making: how bad, where, what.
 type Found = (FaultKind, String, String);
@@ -18,12 +21,28 @@ const PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// A log that works makes a batch at least every hour, with or without records.
 const SILENCE: Duration = Duration::from_secs(65 * 60);
 
+/// A version that a batch names and that was not met yet.
 #[derive(Debug)]
 struct Expected {
     index: u64,
     sha256: Option<Sha256>,
     stored: Timestamp,
     version: String,
+}
+
+/// A version that was met and that no batch has named yet.
+#[derive(Debug)]
+struct Met {
+    sha256: Sha256,
+    made: Timestamp,
+    version: Option<Version>,
+}
+
+/// A checkpoint whose signature holds, over more leaves than the batches have come to so far.
+#[derive(Debug)]
+struct Ahead {
+    object: String,
+    root: Sha256,
 }
 
 /// See the module's own words.
@@ -36,9 +55,12 @@ pub(super) struct Ledger {
     edge: Edge,
     /// Once a batch is missing or wrong, no later root can be told.
     broken: bool,
+    /// The roots after each batch that no checkpoint here has confirmed yet.
     roots: BTreeMap<u64, Sha256>,
+    ahead: BTreeMap<u64, Vec<Ahead>>,
     /// By key and, where there is a choice, version: what the log says must be here.
     expected: HashMap<String, Vec<Expected>>,
+    unsealed: HashMap<String, Vec<Met>>,
     keys: BTreeMap<Sha256, PublicKey>,
     checkpoints: u64,
     signed: u64,
@@ -49,11 +71,30 @@ impl Ledger {
         self.batches == 0
     }
 
+    /// The time of the newest batch that was read.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        self.last.map(|(.., time)| time)
+    }
+
+    /// How many leaves the batches read so far come to.
+    pub(super) fn size(&self) -> u64 {
+        self.edge.size()
+    }
+
     pub(super) fn know(&mut self, key: PublicKey) {
         self.keys.insert(key.fingerprint(), key);
     }
 
     pub(super) fn batch(&mut self, object: &str, bytes: &[u8], found: &mut Vec<Found>) {
+        self.follow(object, bytes, found);
+        // What was signed over as many leaves, or over fewer, can be compared now; nothing else will come of it.
+        let later = self.ahead.split_off(&self.edge.size().saturating_add(1));
+        for (size, ahead) in std::mem::replace(&mut self.ahead, later) {
+            ahead.into_iter().for_each(|Ahead { object, root }| self.compare(&object, size, root, false, found));
+        }
+    }
+
+    fn follow(&mut self, object: &str, bytes: &[u8], found: &mut Vec<Found>) {
         let mut fail = |reason: String| found.push((FaultKind::Failure, object.to_owned(), reason));
         self.batches += 1;
         let Some(number) = batch_number(object) else {
@@ -117,6 +158,9 @@ impl Ledger {
                 return found.push((FaultKind::Notice, orphan.intent.to_string(), reason));
             }
         };
+        if let Some(met) = self.take_met(&key, &expected.version) {
+            return agree(&key, &expected, met.sha256, met.version.as_ref(), found);
+        }
         let versions = self.expected.entry(key.clone()).or_default();
         if let Some(other) = versions.iter().find(|other| other.version == expected.version) {
             let reason = format!("names {key} a second time; it is at index {} already", other.index);
@@ -125,8 +169,26 @@ impl Ledger {
         versions.push(expected);
     }
 
+    /// What was met at `key` as this version, taken out.
+    fn take_met(&mut self, key: &str, version: &str) -> Option<Met> {
+        let met = self.unsealed.get_mut(key)?;
+        let at = met.iter().position(|met| met.version.as_ref().is_none_or(|met| met.id == version))?;
+        let taken = met.swap_remove(at);
+        if met.is_empty() {
+            self.unsealed.remove(key);
+        }
+        Some(taken)
+    }
+
     /// A note from this store or from anywhere else. `trusted` says whether the reader trusts a key to speak for the log.
-    pub(super) fn checkpoint(&mut self, object: &str, note: &[u8], trusted: impl Fn(&Sha256) -> bool, found: &mut Vec<Found>) {
+    pub(super) fn checkpoint(
+        &mut self,
+        object: &str,
+        note: &[u8],
+        own: bool,
+        trusted: impl Fn(&Sha256) -> bool,
+        found: &mut Vec<Found>,
+    ) {
         let mut fail = |reason: String| found.push((FaultKind::Failure, object.to_owned(), reason));
         let Ok(note) = std::str::from_utf8(note) else { return fail(CheckpointError::Form.to_string()) };
         let known = self.keys.values().map(|key| (key.fingerprint(), Checkpoint::verify(note, key)));
@@ -142,18 +204,31 @@ impl Ledger {
         if self.name.as_ref().is_some_and(|name| *name != checkpoint.origin) {
             return fail(format!("of the log `{}`", checkpoint.origin));
         }
-        match self.roots.get(&checkpoint.size) {
-            Some(root) if *root == checkpoint.root => {
+        if own && object != checkpoint_key(checkpoint.size) {
+            return fail(format!("over {} leaves, which is not what its name says", checkpoint.size));
+        }
+        if checkpoint.size > self.edge.size() {
+            let ahead = Ahead { object: object.to_owned(), root: checkpoint.root };
+            self.ahead.entry(checkpoint.size).or_default().push(ahead);
+            return;
+        }
+        self.compare(object, checkpoint.size, checkpoint.root, own, found);
+    }
+
+    /// Compares a checkpoint over `size` leaves with the batches. Of the store's own (`last`) there is one over each size.
+    fn compare(&mut self, object: &str, size: u64, root: Sha256, last: bool, found: &mut Vec<Found>) {
+        let mut fail = |reason: String| found.push((FaultKind::Failure, object.to_owned(), reason));
+        match self.roots.get(&size) {
+            Some(own) if *own == root => {
                 self.checkpoints += 1;
-                self.signed = self.signed.max(checkpoint.size);
+                self.signed = self.signed.max(size);
+                if last {
+                    self.roots.remove(&size);
+                }
             }
-            Some(_) => fail(format!("its root over {} leaves is not the batches': the log was forked", checkpoint.size)),
+            Some(_) => fail(format!("its root over {size} leaves is not the batches': the log was forked")),
             None if self.broken => fail("cannot be compared: the batches under it do not hold".to_owned()),
-            None if checkpoint.size > self.edge.size() => {
-                let here = self.edge.size();
-                fail(format!("signed over {} leaves, and only {here} are here: the log's end was cut off", checkpoint.size));
-            }
-            None => fail(format!("signed over {} leaves, where no batch ends", checkpoint.size)),
+            None => fail(format!("signed over {size} leaves, where no batch ends")),
         }
     }
 
@@ -175,33 +250,41 @@ impl Ledger {
         if !versions.is_empty() {
             self.expected.insert(object.to_owned(), versions);
         }
-        match at {
-            Some(expected) if expected.sha256.is_some_and(|digest| digest != sha256) => {
-                let reason = format!("not the object that the log has at index {}", expected.index);
-                found.push((FaultKind::Failure, object.to_owned(), reason));
-            }
-            Some(expected) if version.is_some_and(|version| version.stored != expected.stored) => {
-                let reason = format!("the log has it stored at {}: its listed time was changed", expected.stored);
-                found.push((FaultKind::Failure, object.to_owned(), reason));
-            }
-            Some(_) => {}
-            None => {
-                // A copy without the store's times cannot tell a record that was filed late from one that was slipped in.
-                let stored = version.map(|version| version.stored);
-                let newest = self.last.map_or(made, |(.., time)| time);
-                let overdue = stored.is_some_and(|stored| stored.plus(PATIENCE) < newest);
-                let kind = if overdue { FaultKind::Failure } else { FaultKind::Notice };
-                let reason = if overdue { "never sealed into the log" } else { "not in the log yet" };
-                found.push((kind, object.to_owned(), reason.to_owned()));
-            }
+        if let Some(expected) = at {
+            return agree(object, &expected, sha256, version, found);
         }
+        self.unsealed.entry(object.to_owned()).or_default().push(Met { sha256, made, version: version.cloned() });
     }
 
     pub(super) fn finish(self, now: Timestamp, found: &mut Vec<Found>) -> Option<LogReport> {
+        let here = self.edge.size();
+        for (size, ahead) in &self.ahead {
+            let reason = if self.broken {
+                "cannot be compared: the batches under it do not hold".to_owned()
+            } else {
+                format!("signed over {size} leaves, and only {here} are here: the log's end was cut off")
+            };
+            found.extend(ahead.iter().map(|ahead| (FaultKind::Failure, ahead.object.clone(), reason.clone())));
+        }
+        for (object, met) in &self.unsealed {
+            for Met { made, version, .. } in met {
+                // A copy without the store's times cannot tell a record that was filed late from one that was slipped in.
+                let stored = version.as_ref().map(|version| version.stored);
+                let newest = self.last.map_or(*made, |(.., time)| time);
+                let overdue = stored.is_some_and(|stored| stored.plus(PATIENCE) < newest);
+                let kind = if overdue { FaultKind::Failure } else { FaultKind::Notice };
+                let reason = if overdue { "never sealed into the log" } else { "not in the log yet" };
+                found.push((kind, object.clone(), reason.to_owned()));
+            }
+        }
         let mut missing: Vec<_> = self.expected.iter().flat_map(|(key, left)| left.iter().map(move |one| (key, one))).collect();
         missing.sort_by_key(|(_, expected)| expected.index);
         for (key, Expected { index, version, .. }) in missing {
-            found.push((FaultKind::Failure, key.clone(), format!("in the log at index {index} (version {version}), and not here")));
+            found.push((
+                FaultKind::Failure,
+                key.clone(),
+                format!("in the log at index {index} (version {version}), and not here, or named twice"),
+            ));
         }
         let (number, _, newest) = self.last?;
         let (last, size, root) = (batch_key(number), self.edge.size(), self.edge.root());
@@ -216,5 +299,15 @@ impl Ledger {
         }
         let (batches, checkpoints, signed) = (self.batches, self.checkpoints, self.signed);
         Some(LogReport { name: self.name?, batches, size, root, newest, checkpoints, signed })
+    }
+}
+
+/// Compares a version with what a batch says of it.
+fn agree(object: &str, expected: &Expected, sha256: Sha256, version: Option<&Version>, found: &mut Vec<Found>) {
+    let mut fail = |reason: String| found.push((FaultKind::Failure, object.to_owned(), reason));
+    if expected.sha256.is_some_and(|digest| digest != sha256) {
+        fail(format!("not the object that the log has at index {}", expected.index));
+    } else if version.is_some_and(|version| version.stored != expected.stored) {
+        fail(format!("the log has it stored at {}: its listed time was changed", expected.stored));
     }
 }

@@ -1,8 +1,10 @@
 //! Reads evidence back and believes nothing.
 //!
-//! Objects go in one by one, in the order of their keys, as every listing gives them: keys, then the log, then the records. What stays
-//! in memory is the log's line for each record until the record is met, a few words for each session, and what is wrong.
-//! [`Verifier::finish`] says what held.
+//! Objects go in one by one: the keys first, a first batch before the first record, the batches in their order, and the records of each
+//! function in the order of their keys, which is that of their minutes. The order of the keys, as every listing gives them, will do; memory
+//! stays flat if the log and the records are read side by side, by their times, with a batch's checkpoint soon after it. What is held is
+//! what one side has named and the other not met yet, the sessions of the last days, eight bytes for each incident, what records say of blobs,
+//! and what is wrong. [`Verifier::finish`] says what held.
 //!
 //! What this cannot see: without a log, the newest records of a session, if they were withheld before anybody else saw them; and false
 //! records that a thief of a live session key, or a writer that was taken over, added before they were sealed.
@@ -13,17 +15,17 @@ mod ledger;
 mod report;
 mod root;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
-use ids::{FunctionName, IncidentId, SessionId, Sha256, Timestamp};
+use ids::{FunctionName, SessionId, Sha256, Timestamp};
 use serde::de::IgnoredAny;
 
 use crate::blob::{Blob, Blobs};
 use crate::dsse::Envelope;
-use crate::endorsement::{Endorsement, PublicKey};
-use crate::record::{Header, Record, RecordError, RecordKey, open};
+use crate::endorsement::{Check, Endorsement, EndorsementError, PublicKey};
+use crate::record::{Header, Record, RecordError, RecordKey, open_by};
 use chain::Sessions;
 use group::Group;
 use ledger::Ledger;
@@ -55,21 +57,27 @@ pub struct Examined {
 
 #[derive(Debug)]
 enum Content {
-    Record(Box<Result<Record<IgnoredAny>, RecordError>>),
+    Record(Box<Result<Record<IgnoredAny>, (RecordError, Sha256)>>),
     Batch(Vec<u8>),
     Checkpoint(Vec<u8>),
     CheckpointBundle,
     Key(Option<PublicKey>),
     Blob(Result<Blob, String>),
-    Stranger,
+    Stranger(Sha256),
 }
 
 impl Examined {
     /// Looks at `bytes`, found at the key `object`.
     #[must_use]
     pub fn look(object: &str, bytes: &[u8]) -> Self {
+        Self::look_by(object, bytes, PublicKey::signed)
+    }
+
+    /// The same, with another implementation of the check of records' signatures.
+    #[must_use]
+    pub fn look_by(object: &str, bytes: &[u8], check: Check) -> Self {
         let content = if let Ok(key) = object.parse::<RecordKey>() {
-            Content::Record(Box::new(open(&key, bytes)))
+            Content::Record(Box::new(open_by(&key, bytes, check).map_err(|error| (error, Sha256::of(bytes)))))
         } else if object.starts_with("log/batch/") {
             Content::Batch(bytes.to_vec())
         } else if object.starts_with("log/cp/") && object.ends_with(".note") {
@@ -84,7 +92,7 @@ impl Examined {
         } else if object.starts_with("blob/") {
             Content::Blob(Blob::look(object, bytes))
         } else {
-            Content::Stranger
+            Content::Stranger(Sha256::of(bytes))
         };
         Self { object: object.to_owned(), content }
     }
@@ -95,16 +103,45 @@ impl Examined {
 pub struct Verifier {
     roots: Vec<Root>,
     records: usize,
-    incidents: BTreeSet<IncidentId>,
+    /// The beginnings of the incidents' ids, which are digests.
+    incidents: HashSet<u64>,
     group: Group,
     sessions: Sessions,
     blobs: Blobs,
     ledger: Ledger,
-    /// Each session's endorsement as it was last seen to hold: a signature need not be checked a thousand times.
-    endorsed: BTreeMap<SessionId, (Envelope, Endorsement)>,
+    /// The endorsements that were last seen to hold: a signature need not be checked a thousand times.
+    endorsed: Endorsed,
+    /// Checkpoints that were kept elsewhere, until the log's keys and its first batch are known.
+    kept: Vec<(String, Vec<u8>)>,
     endorsers: BTreeMap<Sha256, BTreeSet<FunctionName>>,
     code: BTreeSet<Sha256>,
     faults: Vec<Fault>,
+}
+
+/// A few endorsements, with what they say.
+#[derive(Debug, Default)]
+struct Endorsed(VecDeque<(SessionId, Envelope, Endorsement)>);
+
+impl Endorsed {
+    /// Sandboxes that work side by side, and then some.
+    const MOST: usize = 64;
+
+    /// Opens an endorsement, unless it is the one that was opened last for this session.
+    fn open(&mut self, session: &SessionId, envelope: Envelope) -> Result<Endorsement, EndorsementError> {
+        let at = self.0.iter().rposition(|(id, ..)| id == session);
+        if let Some((_, known, endorsement)) = at.and_then(|at| self.0.get(at))
+            && *known == envelope
+        {
+            return Ok(endorsement.clone());
+        }
+        let endorsement = Endorsement::open(&envelope)?;
+        at.and_then(|at| self.0.remove(at));
+        if self.0.len() >= Self::MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back((session.clone(), envelope, endorsement.clone()));
+        Ok(endorsement)
+    }
 }
 
 impl Verifier {
@@ -112,6 +149,25 @@ impl Verifier {
     #[must_use]
     pub fn new(roots: Vec<Root>) -> Self {
         Self { roots, ..Self::default() }
+    }
+
+    /// Has the log compared with a checkpoint that was kept elsewhere; `object` says where it came from.
+    #[must_use]
+    pub fn against(mut self, object: impl fmt::Display, note: Vec<u8>) -> Self {
+        self.kept.push((object.to_string(), note));
+        self
+    }
+
+    /// The time of the newest batch so far: records older than that, but for a little while, have been named by now.
+    #[must_use]
+    pub fn log_time(&self) -> Option<Timestamp> {
+        self.ledger.time()
+    }
+
+    /// How many leaves the batches so far come to: checkpoints over as many, or fewer, can be compared now.
+    #[must_use]
+    pub fn log_size(&self) -> u64 {
+        self.ledger.size()
     }
 
     /// Notes a fault that the reader of the store found: a second version, a delete marker, a digest that differs.
@@ -135,27 +191,45 @@ impl Verifier {
         match content {
             Content::Record(record) => match *record {
                 Ok(record) => self.record(&object, record, version, now),
-                Err(error) => self.fail(&object, error),
+                Err((error, sha256)) => {
+                    self.fail(&object, error);
+                    self.ledger.meet(&object, sha256, now, version, &mut found);
+                }
             },
-            Content::Batch(bytes) => self.ledger.batch(&object, &bytes, &mut found),
-            Content::Checkpoint(bytes) => self.checkpoint(&object, &bytes),
+            Content::Batch(bytes) => {
+                self.ledger.batch(&object, &bytes, &mut found);
+                self.compare_kept();
+            }
+            Content::Checkpoint(bytes) => self.checkpoint(&object, &bytes, true),
             Content::CheckpointBundle => {}
             Content::Key(Some(key)) => self.ledger.know(key),
             Content::Key(None) => self.fail(&object, "not the public key that its name says"),
             Content::Blob(Ok(blob)) => self.blobs.add(blob),
             Content::Blob(Err(reason)) => self.fail(&object, reason),
-            Content::Stranger => self.fail(&object, "not a record's key: something was put among the evidence"),
+            Content::Stranger(sha256) => {
+                self.fail(&object, "not a record's key: something was put among the evidence");
+                // The log knows what it found among the records.
+                if object.starts_with("rec/") {
+                    self.ledger.meet(&object, sha256, now, version, &mut found);
+                }
+            }
         }
         self.found(found);
     }
 
-    /// Takes in a checkpoint, from this store or kept elsewhere since: `object` says where it came from.
-    pub fn checkpoint(&mut self, object: &str, note: &[u8]) {
+    fn compare_kept(&mut self) {
+        for (object, note) in std::mem::take(&mut self.kept) {
+            self.checkpoint(&object, &note, false);
+        }
+    }
+
+    /// Takes in a checkpoint of this store, or one that was kept elsewhere.
+    fn checkpoint(&mut self, object: &str, note: &[u8], own: bool) {
         let mut found = Vec::new();
         let speaks = |root: &Root| root.function.as_ref().is_none_or(|function| function.as_str() == SEAL);
         let trusted =
             |key: &Sha256| self.roots.is_empty() || self.roots.iter().any(|root| root.fingerprint == *key && speaks(root));
-        self.ledger.checkpoint(object, note, trusted, &mut found);
+        self.ledger.checkpoint(object, note, own, trusted, &mut found);
         self.found(found);
     }
 
@@ -176,13 +250,16 @@ impl Verifier {
             self.fail(object, reason);
         }
         let header = statement.predicate.record;
-        self.check_times(object, header.time, version, now);
+        self.check_times(object, &header, version, now);
         self.check_endorsement(object, &header, version, statement.predicate.endorsement);
         for anomaly in &header.anomalies {
             self.fault(FaultKind::Notice, object, format_args!("it reports `{}`: {}", anomaly.key, anomaly.reason));
         }
         self.records += 1;
-        self.incidents.extend(header.incident.clone());
+        if let Some(incident) = &header.incident {
+            let [a, b, c, d, e, f, g, h, ..] = *Sha256::of(incident.as_str().as_bytes()).as_bytes();
+            self.incidents.insert(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
+        }
         let mut found = Vec::new();
         self.ledger.meet(object, sha256, header.time, version, &mut found);
         if self.group.is_over(&header.key) {
@@ -195,9 +272,14 @@ impl Verifier {
         found.into_iter().for_each(|(object, reason)| self.fail(object, reason));
     }
 
-    fn check_times(&mut self, object: &str, made: Timestamp, version: Option<&Version>, now: Timestamp) {
+    fn check_times(&mut self, object: &str, header: &Header, version: Option<&Version>, now: Timestamp) {
+        let made = header.time;
         if made > now.plus(SKEW) {
             self.fail(object, format_args!("made at {made}, which is in the future"));
+        }
+        // The key's minute is that of the first claim. So sessions are over in the order in which keys are read.
+        if header.key.first_claimed().is_none_or(|claimed| made.plus(SKEW) < claimed) {
+            self.fail(object, format_args!("made at {made}, before the minute in its key"));
         }
         let Some(version) = version else { return };
         let apart = version.stored.millis_since(made);
@@ -211,8 +293,7 @@ impl Verifier {
         let Some(envelope) = envelope else {
             return self.fault(FaultKind::Degraded, object, "no endorsement: no KMS key vouches for who signed it");
         };
-        let known = self.endorsed.get(&header.session.id).filter(|(known, _)| *known == envelope);
-        let endorsement = match known.map_or_else(|| Endorsement::open(&envelope), |(_, endorsement)| Ok(endorsement.clone())) {
+        let endorsement = match self.endorsed.open(&header.session.id, envelope) {
             Ok(endorsement) => endorsement,
             Err(error) => return self.fail(object, error),
         };
@@ -238,7 +319,6 @@ impl Verifier {
                 self.fail(object, format_args!("endorsed by key {fingerprint}, which is not a trusted root for `{function}`"));
             }
         }
-        self.endorsed.insert(header.session.id.clone(), (envelope, endorsement));
     }
 
     /// The answer, once everything has been added.
@@ -246,6 +326,7 @@ impl Verifier {
     pub fn finish(mut self, now: Timestamp) -> Report {
         let (mut found, mut broken_chains) = (Vec::new(), Vec::new());
         std::mem::take(&mut self.group).finish(now, &mut found);
+        self.compare_kept();
         let log = std::mem::take(&mut self.ledger).finish(now, &mut found);
         // Whoever names the key of the log's checkpoints knows that there is a log.
         if log.is_none() && self.roots.iter().any(|root| root.function.as_ref().is_some_and(|function| function.as_str() == SEAL)) {
@@ -274,7 +355,7 @@ impl Verifier {
             records: self.records,
             sessions,
             blobs,
-            incidents: self.incidents,
+            incidents: self.incidents.len(),
             endorsers: self.endorsers,
             code: self.code,
             log,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use ids::{FunctionName, IncidentId, Sha256, Timestamp};
+use ids::{FunctionName, Sha256, Timestamp};
 use serde::Serialize;
 
 /// How bad a fault is.
@@ -67,8 +67,8 @@ pub struct Report {
     pub sessions: usize,
     /// Blobs read.
     pub blobs: usize,
-    /// Incidents they belong to.
-    pub incidents: BTreeSet<IncidentId>,
+    /// How many incidents they belong to.
+    pub incidents: usize,
     /// Fingerprints of the KMS keys that endorsed them, with the function each spoke for.
     pub endorsers: BTreeMap<Sha256, BTreeSet<FunctionName>>,
     /// Hashes of the code that claims to have written them.
