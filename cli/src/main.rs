@@ -8,6 +8,7 @@ mod proof_command;
 mod report_command;
 mod run_command;
 mod source;
+mod trust_command;
 
 use std::process::ExitCode;
 

@@ -36,7 +36,8 @@ pub(super) struct Ledger {
     edge: Edge,
     /// Once a batch is missing or wrong, no later root can be told.
     broken: bool,
-    roots: BTreeMap<u64, Sha256>,
+    /// By size: the root there, and when the batch that ends there was made.
+    roots: BTreeMap<u64, (Sha256, Timestamp)>,
     /// By key and, where there is a choice, version: what the log says must be here.
     expected: HashMap<String, Vec<Expected>>,
     keys: BTreeMap<Sha256, PublicKey>,
@@ -79,7 +80,7 @@ impl Ledger {
             fail(error.to_string());
         }
         if !self.broken {
-            self.roots.insert(self.edge.size(), self.edge.root());
+            self.roots.insert(self.edge.size(), (self.edge.root(), batch.seal.time));
         }
         if let Some((before, _, time)) = self.last {
             let gap = batch.seal.time.millis_since(time);
@@ -111,6 +112,10 @@ impl Ledger {
                 ));
                 (odd.key, Expected { index, sha256: odd.sha256, stored: odd.stored, version: odd.version })
             }
+            Entry::Kept(kept) => {
+                let expected = Expected { index, sha256: Some(kept.sha256), stored: kept.stored, version: kept.version };
+                (kept.key, expected)
+            }
             // That it has no outcome shows by itself, and that one came late is good news.
             Entry::Orphan(orphan) => {
                 let reason = format!("had no outcome when one was due ({}), says the log", orphan.due);
@@ -125,8 +130,14 @@ impl Ledger {
         versions.push(expected);
     }
 
-    /// A note from this store or from anywhere else. `trusted` says whether the reader trusts a key to speak for the log.
-    pub(super) fn checkpoint(&mut self, object: &str, note: &[u8], trusted: impl Fn(&Sha256) -> bool, found: &mut Vec<Found>) {
+    /// A note from this store or from anywhere else. `judge` says whether the reader trusts a key to sign over a batch of this time.
+    pub(super) fn checkpoint(
+        &mut self,
+        object: &str,
+        note: &[u8],
+        judge: impl Fn(&Sha256, Option<Timestamp>) -> Result<(), String>,
+        found: &mut Vec<Found>,
+    ) {
         let mut fail = |reason: String| found.push((FaultKind::Failure, object.to_owned(), reason));
         let Ok(note) = std::str::from_utf8(note) else { return fail(CheckpointError::Form.to_string()) };
         let known = self.keys.values().map(|key| (key.fingerprint(), Checkpoint::verify(note, key)));
@@ -134,16 +145,16 @@ impl Ledger {
         let (signer, checkpoint) = match by_one_of_them {
             Some((signer, Ok(checkpoint))) => (signer, checkpoint),
             Some((_, Err(error))) => return fail(error.to_string()),
-            None => return fail("not signed by any key that is kept under `keys/seal/`".to_owned()),
+            None => return fail("not signed by any key that is kept under `keys/`".to_owned()),
         };
-        if !trusted(&signer) {
-            return fail(format!("signed by key {signer}, which is not a trusted root for `seal`"));
+        if let Err(reason) = judge(&signer, self.roots.get(&checkpoint.size).map(|(_, time)| *time)) {
+            return fail(reason);
         }
         if self.name.as_ref().is_some_and(|name| *name != checkpoint.origin) {
             return fail(format!("of the log `{}`", checkpoint.origin));
         }
         match self.roots.get(&checkpoint.size) {
-            Some(root) if *root == checkpoint.root => {
+            Some((root, _)) if *root == checkpoint.root => {
                 self.checkpoints += 1;
                 self.signed = self.signed.max(checkpoint.size);
             }
@@ -194,6 +205,25 @@ impl Ledger {
                 let reason = if overdue { "never sealed into the log" } else { "not in the log yet" };
                 found.push((kind, object.to_owned(), reason.to_owned()));
             }
+        }
+    }
+
+    /// Compares an object under `keys/`, or a delete marker on one, with what the log says of it. Logs did not always say anything:
+    /// only of a ring is that worth a word.
+    pub(super) fn kept(
+        &mut self,
+        object: &str,
+        sha256: Option<Sha256>,
+        version: Option<&Version>,
+        is_ring: bool,
+        found: &mut Vec<Found>,
+    ) {
+        let same = |expected: &Expected| version.is_none_or(|version| version.id == expected.version);
+        if self.expected.get(object).is_some_and(|versions| versions.iter().any(same)) {
+            let made = version.map_or(Timestamp::saturating(0), |version| version.stored);
+            self.meet(object, sha256.unwrap_or_else(|| Sha256::of(b"")), made, version, found);
+        } else if is_ring && sha256.is_some() && !self.is_empty() {
+            found.push((FaultKind::Notice, object.to_owned(), "not in the log (yet): nothing would miss it".to_owned()));
         }
     }
 
