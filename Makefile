@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help check test drill bench fmt
+.PHONY: help check test drill bench release fmt
 
 CORDON_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/cordon
 export CORDON_CACHE
@@ -36,6 +36,10 @@ drill: ## The whole story on a local AWS: a finding, a sealed machine, a proof
 
 bench: ## How fast the function starts and acts, beside the same handler in Python
 	@python3 tests/bench/compare.py
+
+release: ## Build what `sam deploy` deploys, and write down which code that is: target/release.sha256, for `verify --release`
+	@venv=$$(python3 tests/local-aws/venvs.py tools) && PATH="$$venv/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build
+	@python3 tests/local-aws/release.py .aws-sam/build target/release.sha256
 
 test: target/guardduty-model.json ## Every test: the drill, the examples in the docs, and all others on a local AWS with the template deployed
 	@python3 tests/local-aws/drill.py

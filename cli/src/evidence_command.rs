@@ -7,11 +7,11 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use evidence::{Report, Standing, Verifier};
+use evidence::{Release, Report, Standing, Verifier};
 use ids::Timestamp;
 
 use crate::source::{Reading, read};
-use crate::{archive_command, proof_command, report_command, run_command};
+use crate::{archive_command, proof_command, report_command, run_command, trust_command};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Evidence {
@@ -22,6 +22,7 @@ pub(crate) enum Evidence {
     Show(run_command::Show),
     Output(run_command::Output),
     Keygen(run_command::Keygen),
+    Trust(trust_command::Trust),
     #[command(flatten)]
     Report(report_command::Report),
 }
@@ -39,7 +40,9 @@ Exit codes:
 
 Examples:
   cordon evidence verify target/drill/evidence
-  cordon evidence verify --root quarantine=<fingerprint> --root seal=<fingerprint> archive/
+  cordon evidence verify --root <fingerprint> archive/       # of the keyring's root (cordon evidence trust)
+  cordon evidence verify --root quarantine=<fingerprint> --root seal=<fingerprint> archive/       # key by key
+  cordon evidence verify --root <fingerprint> --release release.sha256 archive/
   cordon evidence verify s3://my-evidence --checkpoint last-quarter.note
   openssl pkey -pubin -in evidence.pub -outform DER | sha256sum    # a key's fingerprint")]
 pub(crate) struct Verify {
@@ -48,6 +51,9 @@ pub(crate) struct Verify {
     /// Compare the log with this checkpoint, which was kept elsewhere: a log that was cut off or forked since does not fit it. Repeatable.
     #[arg(long, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
+    /// Compare the code that wrote the records with this release: lines as `sha256sum` prints them, `HEX  FUNCTION/bootstrap`. Repeatable.
+    #[arg(long, value_name = "FILE")]
+    release: Vec<PathBuf>,
     /// Answer in JSON.
     #[arg(long)]
     json: bool,
@@ -62,6 +68,7 @@ pub(crate) fn run(command: &Evidence) -> anyhow::Result<ExitCode> {
         Evidence::Show(show) => run_command::show(show),
         Evidence::Output(output) => run_command::output(output),
         Evidence::Keygen(keygen) => run_command::keygen(keygen),
+        Evidence::Trust(trust) => trust_command::run(trust),
         Evidence::Report(report) => report_command::run(report),
     }
 }
@@ -69,6 +76,10 @@ pub(crate) fn run(command: &Evidence) -> anyhow::Result<ExitCode> {
 fn verify_folder(arguments: &Verify) -> anyhow::Result<ExitCode> {
     let now = now()?;
     let mut verifier = Verifier::new(arguments.reading.root.clone());
+    for file in &arguments.release {
+        let text = std::fs::read_to_string(file).with_context(|| format!("could not read `{}`", file.display()))?;
+        verifier.expect_release(Release::parse(&text).with_context(|| format!("`{}`", file.display()))?);
+    }
     for file in &arguments.checkpoint {
         let note = std::fs::read(file).with_context(|| format!("could not read `{}`", file.display()))?;
         verifier = verifier.against(file.display(), note);
@@ -112,6 +123,11 @@ fn for_people(report: &Report, listed: bool) -> String {
     for code in &report.code {
         lines.push(format!("written by code {code}, as it claims"));
     }
+    if !report.released.is_empty() {
+        let functions: Vec<_> = report.released.iter().map(ToString::to_string).collect();
+        lines.push(format!("compared with the release: the code of {}", functions.join(", ")));
+    }
+    lines.extend(report.keyring.iter().map(ToString::to_string));
     match &report.log {
         Some(log) => lines.push(format!(
             "log {}: {} leaves in {}, the newest of {}, {} of them under a signed checkpoint; root {}",

@@ -10,6 +10,7 @@ mod report_command;
 mod run_command;
 mod source;
 mod spool;
+mod trust_command;
 
 use std::process::ExitCode;
 

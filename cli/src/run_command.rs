@@ -215,7 +215,7 @@ fn open(store: &Store, config: Option<&SdkConfig>, calls: CallLog) -> anyhow::Re
     }
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     // Two threads: one may be writing a piece to disk while the other listens for signals and passes output on.
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("could not start")
 }
@@ -237,7 +237,7 @@ fn fresh_key() -> anyhow::Result<SigningKey> {
     }
 }
 
-fn read_key(file: &Path) -> anyhow::Result<LocalEndorser> {
+pub(crate) fn read_key(file: &Path) -> anyhow::Result<LocalEndorser> {
     let unreadable = || format!("could not read the key `{}`", file.display());
     let mode = std::fs::metadata(file).with_context(unreadable)?.permissions().mode();
     if mode & 0o077 != 0 {

@@ -60,7 +60,8 @@ pub(crate) struct Reading {
     /// Where the evidence is: an archive (it has a `versions.json`), the folder of a local store, or s3://BUCKET.
     #[arg(value_name = "FOLDER|s3://BUCKET")]
     pub(crate) store: Store,
-    /// Trust this KMS public key, by the SHA-256 of its DER form; with FUNCTION= only for that function. Repeatable.
+    /// Trust this key, by the SHA-256 of its public DER form: the root of the keyring, which names all others, or a function's own KMS
+    /// key; with FUNCTION= only for that function. Repeatable.
     #[arg(long, value_name = "[FUNCTION=]FINGERPRINT")]
     pub(crate) root: Vec<Root>,
 }

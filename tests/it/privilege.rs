@@ -6,10 +6,14 @@
 use std::collections::BTreeSet;
 
 use aws_credential_types::Credentials;
+use evidence::{BlobKey, Keyring, PublicKey, RingKey};
+use ids::{Sha256, Timestamp};
+use p256::ecdsa::SigningKey;
 use quarantine::Said;
 use serde_json::{Value, json};
 
-use crate::stage::{Asked, Caller, Fate, Machine, Refusal, Stage, Wire, finding, text, texts};
+use crate::sealing::{records_of, sign_ring};
+use crate::stage::{Asked, Caller, Fate, Machine, Refusal, Stage, Wire, finding, from_base64, text, texts};
 
 /// What Lambda itself does in the role's name: it writes the function's log (Lambda developer guide, "Sending function logs to
 /// CloudWatch Logs") and sends an asynchronous invocation's result to its destinations ("Capturing records of asynchronous invocations").
@@ -207,6 +211,73 @@ async fn an_administrator_can_neither_change_evidence_nor_sign_as_the_function()
     let own = stage.output("SigningKeyArn");
     let sign = json!({ "KeyId": own, "Message": "AAAA", "SigningAlgorithm": "ECDSA_SHA_256" });
     all_denied(vec![("sign".to_owned(), admin.json("kms", "TrentService.Sign", &sign).await.map(|answer| answer.to_string()))]);
+}
+
+/// Each part of the evidence has one writer: the keyring its own principal, what responders run the responders.
+#[tokio::test]
+#[ignore = "needs the local AWS"]
+async fn the_keyring_and_what_responders_run_have_their_own_writers() {
+    let stage = Stage::open();
+    let bucket = stage.output("EvidenceBucket");
+    let (keyring, responder, admin) = (stage.user("cordon-keyring"), stage.user("cordon-responder"), administrator(&stage).await);
+    let once = [("if-none-match", "*")];
+    let own = SigningKey::from_slice(&[7; 32]).unwrap();
+    let der = from_base64(&text(
+        &stage.root.json("kms", "TrentService.GetPublicKey", &json!({ "KeyId": stage.output("SigningKeyArn") })).await.unwrap()["PublicKey"],
+    ));
+    let entry = RingKey {
+        function: "quarantine".parse().unwrap(),
+        key: PublicKey::from_der(&der).unwrap(),
+        from: Timestamp::saturating(0),
+        until: None,
+        reason: None,
+    };
+    let root = PublicKey::of(own.verifying_key()).unwrap();
+    let (ring, ring_bytes) = sign_ring(&own, &Keyring::first(root, calls::now(), vec![entry]));
+    let mut records = records_of("run", &format!("by hand {}", calls::now()), calls::now(), true);
+    let (outcome, outcome_bytes) = records.pop().unwrap();
+    let (intent, intent_bytes) = records.pop().unwrap();
+    let blob = BlobKey::new(Sha256::of(b"what it printed")).to_string();
+    let parts = [
+        (ring, ring_bytes),
+        (intent.to_string(), intent_bytes),
+        (outcome.to_string(), outcome_bytes),
+        (blob, b"what it printed".to_vec()),
+    ];
+    let put = async |caller: &Caller, key: &str, headers: &[(&str, &str)], bytes: &[u8]| {
+        caller.send("s3", "PUT", &format!("/{bucket}/{key}"), headers, bytes.to_vec()).await
+    };
+    let mut attempts = Vec::new();
+    for (key, bytes) in &parts {
+        let theirs = if key.starts_with("keys/ring/") { &keyring } else { &responder };
+        for (who, caller) in [
+            ("the function", &stage.role()),
+            ("an administrator", &admin),
+            ("the other writer", if std::ptr::eq(theirs, &keyring) { &responder } else { &keyring }),
+        ] {
+            attempts.push((format!("{who} writes {key}"), put(caller, key, &once, bytes).await));
+        }
+        attempts.push((format!("its writer writes {key} without the condition"), put(theirs, key, &[], bytes).await));
+    }
+    all_denied(attempts);
+    for (key, bytes) in &parts {
+        let theirs = if key.starts_with("keys/ring/") { &keyring } else { &responder };
+        put(theirs, key, &once, bytes).await.unwrap_or_else(|refusal| panic!("{key}: {} {}", refusal.code, refusal.body));
+        let again = put(theirs, key, &once, b"forged").await.unwrap_err();
+        assert_eq!(again.code, "PreconditionFailed", "{key}: {}", again.body);
+    }
+    // And nothing else, whatever IAM gives them.
+    let mut attempts = Vec::new();
+    for (who, caller) in [("keyring", &keyring), ("responder", &responder)] {
+        for key in
+            ["rec/quarantine/2026/11/23/20/18/x.1-intent.json", "log/batch/000000999999.json", "keys/seal/x.der", "keys/other", "x"]
+        {
+            attempts.push((format!("{who} writes {key}"), put(caller, key, &once, b"forged").await));
+        }
+        attempts.extend(on_evidence(&stage, caller, &parts[0].0).await);
+        attempts.extend(on_bucket(&stage, caller).await);
+    }
+    all_denied(attempts);
 }
 
 #[tokio::test]

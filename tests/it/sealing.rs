@@ -11,10 +11,11 @@ use std::time::Duration;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use calls::CallLog;
 use evidence::log::{Batch, Checkpoint, Edge, Entry, batch_key, leaf_hash, read_bundle};
-use evidence::{Draft, Kind, PublicKey, RecordId, RecordKey, Report, Root, Session, Standing, Verifier, Version};
+use evidence::{Draft, Keyring, Kind, PublicKey, RecordId, RecordKey, Report, RingKey, Root, Session, Standing, Verifier, Version};
 use evidence_store::{S3, Worm as _};
 use ids::{IncidentId, SessionId, Sha256, SignalId, Timestamp};
 use p256::ecdsa::SigningKey;
+use p256::ecdsa::signature::hazmat::PrehashSigner as _;
 use responder::{Attention, Transient};
 use seal::{Answer, Environment, Said};
 use serde_json::json;
@@ -169,14 +170,15 @@ impl Vault {
         }
     }
 
-    /// Every object version of a record is in the log, once.
+    /// Every object version of a record is in the log, once; and so is every key that it has.
     async fn assert_sealed_once(&self, count: usize) {
         let mut names = Vec::new();
         for batch in self.batches().await {
             names.extend(batch.entries.iter().filter_map(|entry| entry.object().map(|(key, version)| (key, version.to_owned()))));
         }
         let distinct: BTreeSet<_> = names.iter().cloned().collect();
-        assert_eq!((names.len(), distinct.len()), (count, count));
+        assert_eq!(names.len(), distinct.len());
+        assert_eq!(names.iter().filter(|(key, _)| !key.starts_with("keys/")).count(), count);
     }
 
     async fn orphans_in_queue(&self) -> BTreeSet<String> {
@@ -197,10 +199,14 @@ impl Vault {
 
 /// The records of one incident, signed by a session of their own that nobody endorses: whom to trust is not what is tested here.
 fn records(signal: &str, due: Timestamp, answered: bool) -> Vec<(RecordKey, Vec<u8>)> {
+    records_of("quarantine", signal, due, answered)
+}
+
+pub(crate) fn records_of(function: &str, signal: &str, due: Timestamp, answered: bool) -> Vec<(RecordKey, Vec<u8>)> {
     let seed = Sha256::of(signal.as_bytes());
     let key = SigningKey::from_slice(seed.as_bytes()).unwrap();
     let mut session = Session::new(SessionId::from_random(seed.as_bytes()[..16].try_into().unwrap()), key).unwrap();
-    let function: ids::FunctionName = "quarantine".parse().unwrap();
+    let function: ids::FunctionName = function.parse().unwrap();
     let (incident, signal) = (IncidentId::derive("target", signal), SignalId::of_bytes(&seed));
     let now = calls::now();
     let intent = RecordKey::new(function.clone(), now, RecordId::derive(&function, Some(&incident), &signal), 1, Kind::Intent);
@@ -249,19 +255,21 @@ async fn records_become_a_log_that_verifies() {
     let wire = Wire::good();
     let sealer = vault.sealer(&wire);
     let answer = asked(&sealer).await.unwrap();
-    assert_eq!((answer.outcome, answer.records, answer.size, answer.attention), (Said::Sealed, count, 8, Attention::None));
+    assert_eq!((answer.outcome, answer.records, answer.size, answer.attention), (Said::Sealed, count, 9, Attention::None));
+    assert_eq!(answer.keys, 1, "the key that signs checkpoints, which the first pass put there");
     let report = vault.verify().await;
     holds(&report);
     let log = report.log.unwrap();
-    assert_eq!((log.name.as_str(), log.batches, log.size, log.signed), (LOG, 2, 8, 8));
+    assert_eq!((log.name.as_str(), log.batches, log.size, log.signed), (LOG, 2, 9, 9));
     vault.assert_published().await;
     vault.assert_sealed_once(count).await;
 
-    // With nothing new it looks once at the log's end and once at each function's records, and signs nothing.
+    // With nothing new it looks once at the log's end and once at each function's records and at the keys, and signs
+    // nothing.
     let before = wire.sent().len();
     assert_eq!(asked(&sealer).await.unwrap().outcome, Said::Quiet);
     let sent: Vec<_> = wire.sent()[before..].iter().map(action).collect();
-    assert_eq!(sent, ["s3:GetObject", "s3:ListBucket", "s3:ListBucketVersions"]);
+    assert_eq!(sent, ["s3:GetObject", "s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketVersions"]);
     // A warm sealer goes on where it was.
     let more = vault.incidents(2).await;
     assert_eq!(asked(&sealer).await.unwrap().records, more);
@@ -279,10 +287,59 @@ async fn a_log_that_outgrows_its_tiles_stays_whole() {
     vault.seal().await;
     count += vault.incidents(80).await;
     // A cold sealer takes up a tile that is nearly full.
-    assert_eq!(vault.seal().await.size, count as u64 + 2);
+    assert_eq!(vault.seal().await.size, count as u64 + 3, "two batches, and the key that signs checkpoints");
     vault.assert_published().await;
     vault.assert_sealed_once(count).await;
     holds(&vault.verify().await);
+}
+
+/// A ring's place and object.
+pub(crate) fn sign_ring(root: &SigningKey, ring: &Keyring) -> (String, Vec<u8>) {
+    let unsigned = ring.prepare().unwrap();
+    let signature: p256::ecdsa::Signature = root.sign_prehash(unsigned.digest().as_bytes()).unwrap();
+    (unsigned.key(), unsigned.finish(signature.to_der().as_bytes()).unwrap())
+}
+
+/// A ring is sealed like a record, once: whoever drops it, exchanges it or hides it is found out.
+#[tokio::test]
+#[ignore = "needs the local AWS"]
+async fn a_keyring_is_sealed_and_missed_when_it_is_gone() {
+    let vault = Vault::new().await;
+    vault.incidents(1).await;
+    vault.seal().await;
+    let root = SigningKey::from_slice(&[7; 32]).unwrap();
+    let public = PublicKey::of(root.verifying_key()).unwrap();
+    let sign = |ring: &Keyring| sign_ring(&root, ring);
+    let seal: ids::FunctionName = "seal".parse().unwrap();
+    let entry = RingKey { function: seal, key: vault.public.clone(), from: Timestamp::saturating(0), until: None, reason: None };
+    let first = Keyring::first(public.clone(), calls::now(), vec![entry]);
+    let (object, bytes) = sign(&first);
+    vault.evidence().create_once(&object, &bytes, "application/json").await.unwrap();
+    let answer = vault.seal().await;
+    assert_eq!(
+        (answer.keys, answer.records, answer.attention),
+        (2, 0, Attention::None),
+        "the ring and the sealer's key: {answer:#?}"
+    );
+    assert_eq!(vault.seal().await.outcome, Said::Quiet);
+    let trusts_the_root = || vec![Root { function: None, fingerprint: public.fingerprint() }];
+    let report = vault.verify_as(trusts_the_root()).await;
+    holds(&report);
+    assert_eq!(report.keyring.unwrap().number, 1);
+
+    // The next one is hidden by someone whom no policy stops, and a file is put beside it.
+    let (object, bytes) = sign(&first.successor(Sha256::of(&bytes), calls::now()));
+    vault.evidence().create_once(&object, &bytes, "application/json").await.unwrap();
+    assert_eq!(vault.seal().await.keys, 1);
+    let caller = &vault.stage.root;
+    caller.send("s3", "DELETE", &format!("/{}/{object}", vault.name), &[], Vec::new()).await.unwrap();
+    caller.send("s3", "PUT", &format!("/{}/keys/notes.txt", vault.name), &[], b"hello".to_vec()).await.unwrap();
+    let answer = vault.seal().await;
+    let said = |key: &str, reason: &str| answer.odd.iter().any(|odd| odd.key == key && odd.reason.contains(reason));
+    assert!(said(&object, "a delete marker") && said("keys/notes.txt", "neither a ring"), "{answer:#?}");
+    assert_eq!((answer.attention, answer.odd.len()), (Attention::Page, 2));
+    let report = vault.verify_as(trusts_the_root()).await;
+    assert!(report.faults.iter().any(|fault| fault.object == object && fault.reason.contains("hidden under")), "{report:#?}");
 }
 
 fn dead_at(nth: usize, fate: Fate) -> Wire {
@@ -441,7 +498,7 @@ async fn a_silent_hour_ends_with_a_heartbeat() {
     let first = Batch::next(LOG, None, &Edge::default(), long_ago, Vec::new()).unwrap();
     vault.evidence().create_once(&batch_key(1), &first.to_bytes().unwrap(), "application/json").await.unwrap();
     let answer = vault.seal().await;
-    assert_eq!((answer.batches.len(), answer.records, answer.size), (2, 0, 2), "the one found, and an empty one");
+    assert_eq!((answer.batches.len(), answer.records, answer.size), (2, 0, 3), "the one found, and one with the key alone");
     assert_eq!(vault.seal().await.outcome, Said::Quiet);
     vault.assert_published().await;
 }
@@ -553,6 +610,7 @@ async fn the_sealers_role_allows_what_it_does_and_nothing_else() {
         ("quarantine", &stage.role(), "PUT", format!("/{bucket}/keys/seal/forged.der")),
         ("an administrator", &admin, "PUT", format!("/{bucket}/{}", batch_key(999_999))),
         ("an administrator", &admin, "PUT", format!("/{bucket}/anything-else")),
+        ("the sealer", &role, "PUT", format!("/{bucket}/{}", evidence::ring_key(999_999))),
     ] {
         let headers: &[(&str, &str)] = if path.contains("000001") { &[] } else { &[("if-none-match", "*")] };
         let refusal = caller.send("s3", method, &path, headers, b"forged".to_vec()).await;

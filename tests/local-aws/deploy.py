@@ -18,13 +18,21 @@ import boto3
 from botocore.config import Config
 
 from common import REPO, WORK, Command, Trouble, run_logged
-from local_aws import LocalAws
+from local_aws import ACCOUNT, LocalAws
 from venvs import venv
 
 STACK = "cordon"
 # Each function's name, and the output that names it where it is deployed.
 FUNCTIONS = {"quarantine": "FunctionName", "seal": "SealFunctionName"}
-FOR_TESTS = {"Mode": "act", "Drill": "true", "TableDeletionProtection": "false"}
+# Whom the bucket's policy lets write the keyring, and what responders run.
+KEYRING, RESPONDER = "cordon-keyring", "cordon-responder"
+FOR_TESTS = {
+    "Mode": "act",
+    "Drill": "true",
+    "TableDeletionProtection": "false",
+    "KeyringPrincipalArn": f"arn:aws:iam::{ACCOUNT}:user/{KEYRING}",
+    "ResponderPrincipalArns": f"arn:aws:iam::{ACCOUNT}:user/{RESPONDER}",
+}
 # Only here, where tests act as the function's role; longer than any build that a test run may contain.
 SESSION_SECONDS = 12 * 60 * 60
 
@@ -151,6 +159,7 @@ def describe(aws: LocalAws, stack: Stack) -> dict[str, Any]:
             "role_credentials": role_credentials(aws, sealer),
         },
         "other_function": _other_function(aws),
+        "users": {name: user_credentials(aws, name) for name in (KEYRING, RESPONDER)},
     }
 
 
@@ -182,6 +191,16 @@ def role_credentials(aws: LocalAws, role: str) -> dict[str, str]:
         "secret_access_key": session["SecretAccessKey"],
         "session_token": session["SessionToken"],
     }
+
+
+def user_credentials(aws: LocalAws, name: str) -> dict[str, str]:
+    """A new user whom IAM allows everything, so that what refuses it is the bucket's policy."""
+    iam = client(aws, "iam")
+    iam.create_user(UserName=name)
+    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=json.dumps(everything))
+    made = iam.create_access_key(UserName=name)["AccessKey"]
+    return {"access_key_id": made["AccessKeyId"], "secret_access_key": made["SecretAccessKey"]}
 
 
 def public_key_der(aws: LocalAws, key: str) -> bytes:

@@ -1,14 +1,13 @@
 """`make drill`: a finding, a plan, a sealed machine and the proof, on the local AWS and by the commands a user types.
 
-Leaves target/drill/report.json, target/drill/evidence/ (every object with its versions), target/drill/evidence.pub and
-target/drill/timeline.html. Ends 0 only if the machine was contained, the drill itself saw so, the way there was as short as promised,
+Leaves target/drill/report.json, target/drill/evidence/ (every object with its versions), target/drill/evidence.pub, target/drill/root (the
+fingerprint of the one key to trust), target/drill/release.sha256 (what code was deployed) and target/drill/timeline.html. Ends 0 only if the machine was contained, the drill itself saw so, the way there was as short as promised,
 the records were sealed into the log, and the evidence verified.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import shutil
 import time
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 DRILL = REPO / "target" / "drill"
 EVIDENCE = DRILL / "evidence"
 PUBLIC_KEY = DRILL / "evidence.pub"
+ROOT = DRILL / "root"
+RELEASE = DRILL / "release.sha256"
 TIMELINE = DRILL / "timeline.html"
 REPORT = DRILL / "report.json"
 FUNCTION = "quarantine"
@@ -52,12 +53,15 @@ def drill(arguments: list[str]) -> int:
     DRILL.mkdir(parents=True)
     contained = _drill(story)
     story.line(f"report: {shown(REPORT)}; evidence: {shown(EVIDENCE)}; its public key: {shown(PUBLIC_KEY)}")
+    if ROOT.exists():
+        story.line(f"to verify it yourself: cordon evidence verify {shown(EVIDENCE)} --root $(cat {shown(ROOT)}) --release {shown(RELEASE)}")
     story.line(f"the incident's timeline, to look at in a browser: {shown(TIMELINE)}")
     return 0 if contained else 1
 
 
 def _drill(story: Story) -> bool:
     from deploy import FOR_TESTS, build, client, cordon_binary, deploy
+    from release import write_release
     from target import make_target
 
     story.chapter("Setting up")
@@ -69,6 +73,8 @@ def _drill(story: Story) -> bool:
         story.line(f"the local AWS answers at {aws.endpoint}: MiniStack, with moto behind it for EC2")
         stack = deploy(aws, built, FOR_TESTS, tick=story.tick)
         story.line(f"template.yaml is deployed as it is (sam deploy), in act mode: {stack.outputs['FunctionName']}")
+        write_release(built.parent, RELEASE)
+        root = _trust(story, aws, cordon, stack)
         ec2 = client(aws, "ec2")
         target = make_target(ec2)
         story.line(f"a machine to contain: {target.instance} with {len(target.ids())} interfaces in {target.vpc} (IPv4 and IPv6)")
@@ -76,10 +82,38 @@ def _drill(story: Story) -> bool:
 
         told = _incident(story, aws, stack, target)
         seen = _look(story, ec2, target)
-        verified = _prove(story, aws, cordon, stack, told)
+        verified = _prove(story, aws, cordon, stack, told, root)
         report = _report(told, seen)
         REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return _verdict(story, report, seen, verified)
+
+
+def _trust(story: Story, aws: LocalAws, cordon: Path, stack: Stack) -> str:
+    """Make a root key and a keyring under it, as its own principal. Answers the one fingerprint that a reader needs."""
+    from deploy import FUNCTIONS, KEYRING, public_key_pem, user_credentials
+
+    outputs = dict(zip(FUNCTIONS, ("SigningKeyArn", "SealingKeyArn"), strict=True))
+    public = {name: DRILL / ("evidence.pub" if name == FUNCTION else f"{name}.pub") for name in outputs}
+    for name, output in outputs.items():
+        public[name].write_text(public_key_pem(aws, stack.outputs[output]), encoding="utf-8")
+    # A drill's own, and gone with its bucket: a real root key is kept offline, or in KMS in the log-archive account.
+    key = WORK / "drill-root.pem"
+    key.unlink(missing_ok=True)
+    log = WORK / "keygen.log"
+    run_logged("cordon evidence keygen", [cordon, "evidence", "keygen", key], aws.environment(), log)
+    root = next(line.split()[-1] for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("fingerprint"))
+    ROOT.write_text(root + "\n", encoding="utf-8")
+    keys = [f"{name}={path}" for name, path in public.items()]
+    store = f"s3://{stack.outputs['EvidenceBucket']}"
+    writer = user_credentials(aws, KEYRING)
+    environment = aws.environment() | {
+        "AWS_ACCESS_KEY_ID": writer["access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": writer["secret_access_key"],
+    }
+    argv = [cordon, "evidence", "trust", "new", "--key", key, "--store", store, *keys]
+    run_logged("cordon evidence trust new", argv, environment, WORK / "trust.log")
+    story.line(f"a keyring names both functions' keys, under one root (cordon evidence trust new): {root}")
+    return root
 
 
 def _prepare(story: Story, aws: LocalAws, cordon: Path, stack: Stack, target: Target) -> None:
@@ -221,8 +255,8 @@ def _before(target: Target) -> dict[str, list[str]]:
     return {face["NetworkInterfaceId"]: sorted(group["GroupId"] for group in face["Groups"]) for face in target.interfaces}
 
 
-def _prove(story: Story, aws: LocalAws, cordon: Path, stack: Stack, told: Told) -> bool:
-    from deploy import FUNCTIONS, client, public_key_der, public_key_pem
+def _prove(story: Story, aws: LocalAws, cordon: Path, stack: Stack, told: Told, root: str) -> bool:
+    from deploy import client
 
     story.chapter("The proof")
     began = time.monotonic()
@@ -230,11 +264,9 @@ def _prove(story: Story, aws: LocalAws, cordon: Path, stack: Stack, told: Told) 
     origin, size, root = checkpoint.splitlines()[:3]
     story.line(f"sealed into the log {origin}: {size} leaves, root {root} ({_since(began) / 1000:.1f} s after the outcome)")
     _cordon(story, aws, ["archive", f"s3://{stack.outputs['EvidenceBucket']}", EVIDENCE], cordon)
-    keys = {name: stack.outputs[output] for name, output in zip(FUNCTIONS, ("SigningKeyArn", "SealingKeyArn"), strict=True)}
-    PUBLIC_KEY.write_text(public_key_pem(aws, keys[FUNCTION]), encoding="utf-8")
-    roots = [f"--root={name}={hashlib.sha256(public_key_der(aws, key)).hexdigest()}" for name, key in keys.items()]
-    verified = _cordon(story, aws, ["verify", EVIDENCE, *roots], cordon)
-    report = ["timeline", told.incident or "", EVIDENCE, *roots, "--format", "html", "--output", TIMELINE]
+    trust = [f"--root={root}"]
+    verified = _cordon(story, aws, ["verify", EVIDENCE, *trust, "--release", RELEASE], cordon)
+    report = ["timeline", told.incident or "", EVIDENCE, *trust, "--format", "html", "--output", TIMELINE]
     return verified and _cordon(story, aws, report, cordon)
 
 

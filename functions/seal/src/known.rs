@@ -52,6 +52,7 @@ impl Known {
                         _ => {}
                     }
                 }
+                Entry::Kept(kept) => self.versions.entry(kept.key.clone()).or_default().insert(0, kept.version.clone()),
                 Entry::Odd(odd) => self.versions.entry(odd.key.clone()).or_default().push(odd.version.clone()),
                 Entry::Orphan(orphan) => {
                     self.orphans.insert(orphan.intent.clone());
@@ -68,12 +69,22 @@ impl Known {
         let minute = since.minute_path();
         let young = |key: &RecordKey| key.minute() >= minute.as_str();
         // By the very comparison that the listing makes: what is no record's key is listed too, and must not be new every minute.
-        let listed = |key: &str| key.splitn(3, '/').nth(2).is_none_or(|below| below > minute.as_str());
+        let listed = |key: &str| is_key(key) || key.splitn(3, '/').nth(2).is_none_or(|below| below > minute.as_str());
         self.since = since;
         self.versions.retain(|key, _| listed(key));
         self.open.retain(|key, _| young(key));
         self.outcomes.retain(young);
         self.orphans.retain(young);
+    }
+
+    /// Takes it that what is under `keys/` since before `since` was entered in its time: those names have no minute to list from, and
+    /// batches are read back no further. There are a few of them, so they are never forgotten.
+    pub(crate) fn presume(&mut self, keys: &[Listed], since: Timestamp) {
+        for old in keys.iter().rev().filter(|version| version.stored < since) {
+            if !self.has(old) {
+                self.versions.entry(old.key.clone()).or_default().push(old.version.clone());
+            }
+        }
     }
 
     /// The listed versions that no batch names, oldest first, and what each is. A key's first version counts, and no other.
@@ -125,10 +136,18 @@ impl Known {
     }
 }
 
+/// Whether it is a key or a ring of keys, by its place.
+pub(crate) fn is_key(object: &str) -> bool {
+    object.starts_with(KEYS)
+}
+
+/// Where keys and rings of keys are kept.
+pub(crate) const KEYS: &str = "keys/";
+
 #[cfg(test)]
 mod tests {
     use evidence::RecordId;
-    use evidence::log::{Edge, Odd, Sealed};
+    use evidence::log::{Edge, Kept, Odd, Sealed};
     use ids::{Sha256, SignalId};
     use proptest::prelude::*;
 
@@ -235,6 +254,31 @@ mod tests {
             }
             assert_eq!(known.orphans(at(901), &[]), [], "batches may be learnt in any order");
         }
+    }
+
+    #[test]
+    fn a_ring_is_fresh_once_however_long_it_is_there() {
+        let ring = |number: u64, name: &str, stored: i64| Listed {
+            key: evidence::ring_key(number),
+            ..version(&key(1, Kind::Decision), name, stored)
+        };
+        let kept = |number: u64, name: &str| {
+            let (key, version) = (evidence::ring_key(number), name.to_owned());
+            Entry::Kept(Kept { key, version, sha256: Sha256::of(b"ring"), stored: at(1) })
+        };
+        let mut known = after(vec![kept(1, "v1")]);
+        let listed = vec![ring(1, "v1", 1), ring(2, "v2", 60)];
+        assert_eq!(known.fresh(listed.clone()), [Fresh::First(ring(2, "v2", 60))]);
+        known.learn(&batch(vec![kept(2, "v2")]));
+        known.forget_before(at(48 * 3600));
+        assert_eq!(known.fresh(listed.clone()), [], "a warm sealer forgets none");
+        // A cold one reads no batch that is as old as these.
+        let mut cold = Known::new(at(48 * 3600));
+        cold.presume(&listed, at(48 * 3600));
+        assert_eq!(cold.fresh(listed.clone()), []);
+        let again = ring(1, "again", 49 * 3600);
+        let fresh = cold.fresh([vec![again.clone()], listed].concat());
+        assert_eq!(fresh, [Fresh::Odd(again, "a second version, where evidence has one")]);
     }
 
     #[test]

@@ -7,8 +7,8 @@ mod request;
 
 use std::time::Duration;
 
-use evidence::log::{Batch, Entry, Odd, Orphan, Sealed, batch_key};
-use evidence::{RecordKey, open};
+use evidence::log::{Batch, Entry, Kept, Odd, Orphan, Sealed, batch_key};
+use evidence::{Keyring, RINGS, RecordKey, key_named, open};
 use evidence_store::{Created, Listed, StoreError};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use ids::{Sha256, Timestamp};
@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 
 pub use environment::Environment;
-use known::Fresh;
+use known::{Fresh, KEYS, is_key};
 use position::Position;
 use request::Request;
 
@@ -58,6 +58,8 @@ pub struct Answer {
     pub batches: Vec<String>,
     /// How many records they seal.
     pub records: usize,
+    /// How many keys and rings of keys.
+    pub keys: usize,
     /// What should not be there.
     pub odd: Vec<Odd>,
     /// Intents whose outcome is overdue.
@@ -74,6 +76,7 @@ impl Answer {
             attention: Attention::None,
             batches: Vec::new(),
             records: 0,
+            keys: 0,
             odd: Vec::new(),
             orphans: Vec::new(),
             size: 0,
@@ -85,6 +88,7 @@ impl Answer {
         for entry in batch.entries {
             match entry {
                 Entry::Record(_) => self.records += 1,
+                Entry::Kept(_) => self.keys += 1,
                 Entry::Odd(odd) => self.odd.push(odd),
                 Entry::Orphan(orphan) => self.orphans.push(orphan),
             }
@@ -95,7 +99,8 @@ impl Answer {
         self.size = size;
         if !self.batches.is_empty() {
             self.outcome = Said::Sealed;
-            self.reason = format!("{} records sealed; the log has {size} leaves", self.records);
+            let keys = if self.keys > 0 { format!(" and {} keys", self.keys) } else { String::new() };
+            self.reason = format!("{} records{keys} sealed; the log has {size} leaves", self.records);
         }
         if !self.orphans.is_empty() {
             self.attention = Attention::Notify;
@@ -156,7 +161,12 @@ async fn pass(since: Timestamp, position: &mut Position, environment: &Environme
         if !others.is_empty() {
             finish(others, position, environment, &mut answer).await?;
         }
-        let fresh = position.known.fresh(list(environment, since).await?);
+        let mut listed = list(environment, since).await?;
+        // All of them, whatever their time: so a second version of an old one is seen to be one.
+        let keys = environment.evidence.versions(KEYS, None).await?;
+        position.known.presume(&keys, since);
+        listed.extend(keys);
+        let fresh = position.known.fresh(listed);
         let more = fresh.len() > BATCH;
         let mut entries = examine(fresh, environment).await?;
         let now = calls::now();
@@ -237,6 +247,12 @@ async fn look(fresh: Fresh, environment: &Environment) -> Result<Entry, StoreErr
         return Ok(odd(listed, None, "listed, and then not there".to_owned()));
     };
     let digest = Sha256::of(&bytes);
+    if is_key(&listed.key) {
+        return Ok(match key_holds(&listed.key, &bytes) {
+            Ok(()) => Entry::Kept(Kept { key: listed.key, version: listed.version, sha256: digest, stored: listed.stored }),
+            Err(reason) => odd(listed, Some(digest), reason),
+        });
+    }
     let Ok(key) = listed.key.parse::<RecordKey>() else {
         return Ok(odd(listed, Some(digest), "not a record's key".to_owned()));
     };
@@ -247,5 +263,14 @@ async fn look(fresh: Fresh, environment: &Environment) -> Result<Entry, StoreErr
             Ok(Entry::Record(Sealed { kind: key.kind, key, version, sha256, stored, incident: record.incident, due: record.due }))
         }
         Err(error) => Ok(odd(listed, Some(digest), error.to_string())),
+    }
+}
+
+/// What can be told of a key or a ring by itself. Whom a reader trusts is not for the sealer to say.
+fn key_holds(object: &str, bytes: &[u8]) -> Result<(), String> {
+    if object.starts_with(RINGS) {
+        Keyring::open(object, bytes).map(drop).map_err(|error| error.to_string())
+    } else {
+        key_named(object, bytes).map(drop).ok_or_else(|| "neither a ring nor the public key that its name says".to_owned())
     }
 }

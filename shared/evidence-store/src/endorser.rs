@@ -96,6 +96,15 @@ impl LocalEndorser {
         &self.public
     }
 
+    /// A signature over `digest`, in ASN.1 DER (deterministic ECDSA, RFC 6979).
+    ///
+    /// # Errors
+    /// None that is known; the signer has the type.
+    pub fn sign(&self, digest: &Sha256) -> Result<Vec<u8>, LocalKeyError> {
+        let signature: Signature = self.key.sign_prehash(digest.as_bytes()).map_err(|_| LocalKeyError)?;
+        Ok(signature.to_der().as_bytes().to_vec())
+    }
+
     /// Vouches for a session until twelve hours from `now`.
     ///
     /// # Errors
@@ -103,8 +112,8 @@ impl LocalEndorser {
     pub fn endorse(&self, what: &Endorse, now: Timestamp) -> Result<(dsse::Envelope, Timestamp), StoreError> {
         let endorsement = what.by(self.public.clone(), now);
         let unsigned = endorsement.prepare().map_err(|_| odd("it does not serialise"))?;
-        let signature: Signature = self.key.sign_prehash(unsigned.digest().as_bytes()).map_err(|_| odd("the key does not sign"))?;
-        let envelope = unsigned.finish(signature.to_der().as_bytes()).map_err(|_| odd("the signature does not fit its own key"))?;
+        let signature = self.sign(&unsigned.digest()).map_err(|_| odd("the key does not sign"))?;
+        let envelope = unsigned.finish(&signature).map_err(|_| odd("the signature does not fit its own key"))?;
         Ok((envelope, endorsement.not_after))
     }
 }

@@ -31,7 +31,7 @@ pub type Check = fn(&PublicKey, message: &[u8], signature: &[u8]) -> bool;
 
 /// Bytes that are no P-256 public key.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("not a P-256 public key (DER SubjectPublicKeyInfo)")]
+#[error("not a P-256 public key (SubjectPublicKeyInfo in DER or PEM)")]
 pub struct PublicKeyError;
 
 impl PublicKey {
@@ -43,6 +43,14 @@ impl PublicKey {
         let key = VerifyingKey::from_public_key_der(der).map_err(|_| PublicKeyError)?;
         let public = Self::of(&key)?;
         if public.der == der { Ok(public) } else { Err(PublicKeyError) }
+    }
+
+    /// The key in `pem`, as `openssl pkey -pubout` writes it.
+    ///
+    /// # Errors
+    /// If it is another kind of key, or anything else.
+    pub fn from_pem(pem: &str) -> Result<Self, PublicKeyError> {
+        Self::of(&VerifyingKey::from_public_key_pem(pem).map_err(|_| PublicKeyError)?)
     }
 
     /// The key of a verifier held in memory.

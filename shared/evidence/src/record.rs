@@ -307,7 +307,7 @@ pub struct Statement<B> {
     pub predicate: Predicate<B>,
 }
 
-const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+pub(crate) const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 
 impl<B> Statement<B> {
     pub(crate) fn new(subject: Vec<Subject>, predicate: Predicate<B>) -> Self {

@@ -93,6 +93,13 @@ impl Stage {
         Caller { credentials, ..self.root.clone() }
     }
 
+    /// A user whom IAM allows everything, and the bucket's policy one part: `cordon-keyring` or `cordon-responder`.
+    pub(crate) fn user(&self, name: &str) -> Caller {
+        let part = |what: &str| text(&self.stack["users"][name][what]);
+        let credentials = Credentials::new(part("access_key_id"), part("secret_access_key"), None, None, "test");
+        Caller { credentials, ..self.root.clone() }
+    }
+
     /// A new sandbox with the deployed configuration and nothing wrong.
     pub(crate) fn sandbox(&self) -> Sandbox {
         self.sandbox_with(&[], Wire::good())

@@ -42,6 +42,20 @@ pub struct Sealed {
     pub due: Option<Timestamp>,
 }
 
+/// A key or a ring of keys that was found as it should be: in the log so that it cannot go away unseen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kept {
+    /// Its key, under `keys/`.
+    pub key: String,
+    /// The store's name for this version of it.
+    pub version: String,
+    /// SHA-256 of the object.
+    pub sha256: Sha256,
+    /// The store's own time for it.
+    pub stored: Timestamp,
+}
+
 /// An object version that should not be there, or is not what it should be. It is in the log so that it cannot go away unseen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,6 +92,8 @@ pub enum Entry {
     Odd(Odd),
     /// An intent without an outcome.
     Orphan(Orphan),
+    /// A key, or a ring of keys.
+    Kept(Kept),
 }
 
 impl Entry {
@@ -87,6 +103,7 @@ impl Entry {
         match self {
             Self::Record(record) => Some((record.key.to_string(), &record.version)),
             Self::Odd(odd) => Some((odd.key.clone(), &odd.version)),
+            Self::Kept(kept) => Some((kept.key.clone(), &kept.version)),
             Self::Orphan(_) => None,
         }
     }

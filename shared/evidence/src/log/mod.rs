@@ -9,7 +9,7 @@ mod proof;
 mod tile;
 mod tree;
 
-pub use batch::{Batch, BatchError, Entry, Odd, Orphan, Seal, Sealed, batch_key, batch_number};
+pub use batch::{Batch, BatchError, Entry, Kept, Odd, Orphan, Seal, Sealed, batch_key, batch_number};
 pub use checkpoint::{Checkpoint, CheckpointError, checkpoint_key, checkpoint_size};
 pub use proof::{Receipt, consistency, inclusion, leads_to, proves};
 pub use tile::{Grown, Tile, TilePath, entry_bundle, read_bundle};

@@ -38,12 +38,18 @@ struct Met {
     version: Option<Version>,
 }
 
-/// A checkpoint whose signature holds, over more leaves than the batches have come to so far.
+/// A checkpoint whose signature holds.
 #[derive(Debug)]
-struct Ahead {
+struct Signed {
     object: String,
     root: Sha256,
+    signer: Sha256,
+    /// The store's own time for the note, where it has one.
+    stored: Option<Timestamp>,
 }
+
+/// Says whether the reader trusts a key to sign over a batch of this time, in a note that was stored at this time.
+pub(super) type Judge<'a> = &'a dyn Fn(&Sha256, Option<Timestamp>, Option<Timestamp>) -> Result<(), String>;
 
 /// See the module's own words.
 #[derive(Debug, Default)]
@@ -55,9 +61,9 @@ pub(super) struct Ledger {
     edge: Edge,
     /// Once a batch is missing or wrong, no later root can be told.
     broken: bool,
-    /// The roots after each batch that no checkpoint here has confirmed yet.
-    roots: BTreeMap<u64, Sha256>,
-    ahead: BTreeMap<u64, Vec<Ahead>>,
+    /// By size: the root after each batch that no checkpoint here has confirmed yet, and when that batch was made.
+    roots: BTreeMap<u64, (Sha256, Timestamp)>,
+    ahead: BTreeMap<u64, Vec<Signed>>,
     /// By key and, where there is a choice, version: what the log says must be here.
     expected: HashMap<String, Vec<Expected>>,
     unsealed: HashMap<String, Vec<Met>>,
@@ -85,12 +91,12 @@ impl Ledger {
         self.keys.insert(key.fingerprint(), key);
     }
 
-    pub(super) fn batch(&mut self, object: &str, bytes: &[u8], found: &mut Vec<Found>) {
+    pub(super) fn batch(&mut self, object: &str, bytes: &[u8], judge: Judge<'_>, found: &mut Vec<Found>) {
         self.follow(object, bytes, found);
         // What was signed over as many leaves, or over fewer, can be compared now; nothing else will come of it.
         let later = self.ahead.split_off(&self.edge.size().saturating_add(1));
         for (size, ahead) in std::mem::replace(&mut self.ahead, later) {
-            ahead.into_iter().for_each(|Ahead { object, root }| self.compare(&object, size, root, false, found));
+            ahead.iter().for_each(|signed| self.compare(size, signed, false, judge, found));
         }
     }
 
@@ -120,7 +126,7 @@ impl Ledger {
             fail(error.to_string());
         }
         if !self.broken {
-            self.roots.insert(self.edge.size(), self.edge.root());
+            self.roots.insert(self.edge.size(), (self.edge.root(), batch.seal.time));
         }
         if let Some((before, _, time)) = self.last {
             let gap = batch.seal.time.millis_since(time);
@@ -152,6 +158,10 @@ impl Ledger {
                 ));
                 (odd.key, Expected { index, sha256: odd.sha256, stored: odd.stored, version: odd.version })
             }
+            Entry::Kept(kept) => {
+                let expected = Expected { index, sha256: Some(kept.sha256), stored: kept.stored, version: kept.version };
+                (kept.key, expected)
+            }
             // That it has no outcome shows by itself, and that one came late is good news.
             Entry::Orphan(orphan) => {
                 let reason = format!("had no outcome when one was due ({}), says the log", orphan.due);
@@ -180,13 +190,14 @@ impl Ledger {
         Some(taken)
     }
 
-    /// A note from this store or from anywhere else. `trusted` says whether the reader trusts a key to speak for the log.
+    /// A note from this store (`own`) or from anywhere else.
     pub(super) fn checkpoint(
         &mut self,
         object: &str,
         note: &[u8],
         own: bool,
-        trusted: impl Fn(&Sha256) -> bool,
+        stored: Option<Timestamp>,
+        judge: Judge<'_>,
         found: &mut Vec<Found>,
     ) {
         let mut fail = |reason: String| found.push((FaultKind::Failure, object.to_owned(), reason));
@@ -196,30 +207,30 @@ impl Ledger {
         let (signer, checkpoint) = match by_one_of_them {
             Some((signer, Ok(checkpoint))) => (signer, checkpoint),
             Some((_, Err(error))) => return fail(error.to_string()),
-            None => return fail("not signed by any key that is kept under `keys/seal/`".to_owned()),
+            None => return fail("not signed by any key that is kept under `keys/`".to_owned()),
         };
-        if !trusted(&signer) {
-            return fail(format!("signed by key {signer}, which is not a trusted root for `seal`"));
-        }
         if self.name.as_ref().is_some_and(|name| *name != checkpoint.origin) {
             return fail(format!("of the log `{}`", checkpoint.origin));
         }
         if own && object != checkpoint_key(checkpoint.size) {
             return fail(format!("over {} leaves, which is not what its name says", checkpoint.size));
         }
+        let signed = Signed { object: object.to_owned(), root: checkpoint.root, signer, stored };
         if checkpoint.size > self.edge.size() {
-            let ahead = Ahead { object: object.to_owned(), root: checkpoint.root };
-            self.ahead.entry(checkpoint.size).or_default().push(ahead);
+            self.ahead.entry(checkpoint.size).or_default().push(signed);
             return;
         }
-        self.compare(object, checkpoint.size, checkpoint.root, own, found);
+        self.compare(checkpoint.size, &signed, own, judge, found);
     }
 
     /// Compares a checkpoint over `size` leaves with the batches. Of the store's own (`last`) there is one over each size.
-    fn compare(&mut self, object: &str, size: u64, root: Sha256, last: bool, found: &mut Vec<Found>) {
-        let mut fail = |reason: String| found.push((FaultKind::Failure, object.to_owned(), reason));
+    fn compare(&mut self, size: u64, signed: &Signed, last: bool, judge: Judge<'_>, found: &mut Vec<Found>) {
+        let mut fail = |reason: String| found.push((FaultKind::Failure, signed.object.clone(), reason));
+        if let Err(reason) = judge(&signed.signer, self.roots.get(&size).map(|(_, time)| *time), signed.stored) {
+            return fail(reason);
+        }
         match self.roots.get(&size) {
-            Some(own) if *own == root => {
+            Some((own, _)) if *own == signed.root => {
                 self.checkpoints += 1;
                 self.signed = self.signed.max(size);
                 if last {
@@ -254,6 +265,25 @@ impl Ledger {
             return agree(object, &expected, sha256, version, found);
         }
         self.unsealed.entry(object.to_owned()).or_default().push(Met { sha256, made, version: version.cloned() });
+    }
+
+    /// Compares an object under `keys/`, or a delete marker on one, with what the log says of it. Logs did not always say anything:
+    /// only of a ring is that worth a word.
+    pub(super) fn kept(
+        &mut self,
+        object: &str,
+        sha256: Option<Sha256>,
+        version: Option<&Version>,
+        is_ring: bool,
+        found: &mut Vec<Found>,
+    ) {
+        let same = |expected: &Expected| version.is_none_or(|version| version.id == expected.version);
+        if self.expected.get(object).is_some_and(|versions| versions.iter().any(same)) {
+            let made = version.map_or(Timestamp::saturating(0), |version| version.stored);
+            self.meet(object, sha256.unwrap_or_else(|| Sha256::of(b"")), made, version, found);
+        } else if is_ring && sha256.is_some() && !self.is_empty() {
+            found.push((FaultKind::Notice, object.to_owned(), "not in the log (yet): nothing would miss it".to_owned()));
+        }
     }
 
     pub(super) fn finish(self, now: Timestamp, found: &mut Vec<Found>) -> Option<LogReport> {

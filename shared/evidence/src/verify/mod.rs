@@ -25,16 +25,19 @@ use serde::de::IgnoredAny;
 use crate::blob::{Blob, Blobs};
 use crate::dsse::Envelope;
 use crate::endorsement::{Check, Endorsement, EndorsementError, PublicKey};
+use crate::keyring::{Keyring, RingError};
 use crate::record::{Header, Record, RecordError, RecordKey, open_by};
+use crate::release::Release;
 use chain::Sessions;
 use group::Group;
 use ledger::Ledger;
 
-pub use report::{Fault, FaultKind, LogReport, Report, Standing};
-pub use root::{Root, RootError};
+pub use report::{Fault, FaultKind, KeyReport, LogReport, Report, RingReport, RingTrust, Standing};
+pub use root::{Root, RootError, key_named};
+use root::{Trust, is_ring};
 
 /// S3 and Lambda clocks may differ by what SigV4 tolerates (AWS General Reference, "Elements of a request signature": 15 minutes).
-const SKEW: Duration = Duration::from_secs(15 * 60);
+pub(crate) const SKEW: Duration = Duration::from_secs(15 * 60);
 
 /// The function that keeps the log.
 const SEAL: &str = "seal";
@@ -61,7 +64,8 @@ enum Content {
     Batch(Vec<u8>),
     Checkpoint(Vec<u8>),
     CheckpointBundle,
-    Key(Option<PublicKey>),
+    Key(Option<PublicKey>, Sha256),
+    Ring(Box<Result<(Keyring, Sha256), RingError>>, Sha256),
     Blob(Result<Blob, String>),
     Stranger(Sha256),
 }
@@ -85,10 +89,11 @@ impl Examined {
         } else if object.starts_with("log/cp/") && object.ends_with(".sigstore.json") {
             // The note's own signature in another wrapping, for tools that know no notes: what it says is checked there.
             Content::CheckpointBundle
-        } else if let Some(name) = object.strip_prefix("keys/seal/") {
+        } else if object.starts_with("keys/seal/") {
             // Named by its own digest, so that it needs nobody's word.
-            let named = |key: &PublicKey| name == format!("{}.der", key.fingerprint());
-            Content::Key(PublicKey::from_der(bytes).ok().filter(named))
+            Content::Key(key_named(object, bytes), Sha256::of(bytes))
+        } else if is_ring(object) {
+            Content::Ring(Box::new(Keyring::open(object, bytes)), Sha256::of(bytes))
         } else if object.starts_with("blob/") {
             Content::Blob(Blob::look(object, bytes))
         } else {
@@ -101,7 +106,13 @@ impl Examined {
 /// See the module's own words.
 #[derive(Debug, Default)]
 pub struct Verifier {
-    roots: Vec<Root>,
+    trust: Trust,
+    release: Option<Release>,
+    /// Functions that the release does not name.
+    unreleased: BTreeSet<FunctionName>,
+    released: BTreeSet<FunctionName>,
+    /// What is under `keys/`, which is read before the log that says what must be there: each with its digest, none for a delete marker.
+    keys: Vec<(String, Option<Sha256>, Option<Version>)>,
     records: usize,
     /// The beginnings of the incidents' ids, which are digests.
     incidents: HashSet<u64>,
@@ -148,7 +159,12 @@ impl Verifier {
     /// A verifier that trusts `roots`; with none it can say *self-consistent* at best.
     #[must_use]
     pub fn new(roots: Vec<Root>) -> Self {
-        Self { roots, ..Self::default() }
+        Self { trust: Trust::new(roots), ..Self::default() }
+    }
+
+    /// Compares the code that wrote each record with what was released.
+    pub fn expect_release(&mut self, release: Release) {
+        self.release.get_or_insert_default().merge(release);
     }
 
     /// Has the log compared with a checkpoint that was kept elsewhere; `object` says where it came from.
@@ -197,13 +213,28 @@ impl Verifier {
                 }
             },
             Content::Batch(bytes) => {
-                self.ledger.batch(&object, &bytes, &mut found);
+                self.ledger.batch(
+                    &object,
+                    &bytes,
+                    &|key, newest, stored| self.trust.judge_checkpoint(key, newest, stored),
+                    &mut found,
+                );
                 self.compare_kept();
             }
-            Content::Checkpoint(bytes) => self.checkpoint(&object, &bytes, true),
+            Content::Checkpoint(bytes) => self.checkpoint(&object, &bytes, version, true),
             Content::CheckpointBundle => {}
-            Content::Key(Some(key)) => self.ledger.know(key),
-            Content::Key(None) => self.fail(&object, "not the public key that its name says"),
+            Content::Key(key, sha256) => {
+                match key {
+                    Some(key) => self.ledger.know(key),
+                    None => self.fail(&object, "not the public key that its name says"),
+                }
+                self.keys.push((object, Some(sha256), version.cloned()));
+            }
+            Content::Ring(opened, sha256) => {
+                let keys = self.trust.ring(&object, *opened, now, &mut found);
+                keys.into_iter().for_each(|key| self.ledger.know(key));
+                self.keys.push((object, Some(sha256), version.cloned()));
+            }
             Content::Blob(Ok(blob)) => self.blobs.add(blob),
             Content::Blob(Err(reason)) => self.fail(&object, reason),
             Content::Stranger(sha256) => {
@@ -219,24 +250,26 @@ impl Verifier {
 
     fn compare_kept(&mut self) {
         for (object, note) in std::mem::take(&mut self.kept) {
-            self.checkpoint(&object, &note, false);
+            self.checkpoint(&object, &note, None, false);
         }
     }
 
     /// Takes in a checkpoint of this store, or one that was kept elsewhere.
-    fn checkpoint(&mut self, object: &str, note: &[u8], own: bool) {
+    fn checkpoint(&mut self, object: &str, note: &[u8], version: Option<&Version>, own: bool) {
         let mut found = Vec::new();
-        let speaks = |root: &Root| root.function.as_ref().is_none_or(|function| function.as_str() == SEAL);
-        let trusted =
-            |key: &Sha256| self.roots.is_empty() || self.roots.iter().any(|root| root.fingerprint == *key && speaks(root));
-        self.ledger.checkpoint(object, note, own, trusted, &mut found);
+        let judge = |key: &Sha256, newest, stored| self.trust.judge_checkpoint(key, newest, stored);
+        self.ledger.checkpoint(object, note, own, version.map(|version| version.stored), &judge, &mut found);
         self.found(found);
     }
 
     /// Notes that the newest version of an object is a delete marker, which hides it and lets another take its place.
     pub fn hidden(&mut self, object: &str, version: &Version) {
         let mut found = vec![(FaultKind::Failure, object.to_owned(), format!("hidden under delete marker {}", version.id))];
-        self.ledger.meet(object, Sha256::of(b""), version.stored, Some(version), &mut found);
+        if object.starts_with("keys/") {
+            self.keys.push((object.to_owned(), None, Some(version.clone())));
+        } else {
+            self.ledger.meet(object, Sha256::of(b""), version.stored, Some(version), &mut found);
+        }
         self.found(found);
     }
 
@@ -291,6 +324,7 @@ impl Verifier {
 
     fn check_endorsement(&mut self, object: &str, header: &Header, version: Option<&Version>, envelope: Option<Envelope>) {
         let Some(envelope) = envelope else {
+            self.check_code(object, &header.key.function, None);
             return self.fault(FaultKind::Degraded, object, "no endorsement: no KMS key vouches for who signed it");
         };
         let endorsement = match self.endorsed.open(&header.session.id, envelope) {
@@ -312,13 +346,27 @@ impl Verifier {
         }
         let fingerprint = endorsement.endorser.fingerprint();
         self.code.extend(endorsement.code_sha256);
+        self.check_code(object, function, endorsement.code_sha256);
         self.endorsers.entry(fingerprint).or_default().insert(function.clone());
-        if !self.roots.is_empty() {
-            let trusted = |root: &Root| root.fingerprint == fingerprint && root.function.as_ref().is_none_or(|f| f == function);
-            if !self.roots.iter().any(trusted) {
-                self.fail(object, format_args!("endorsed by key {fingerprint}, which is not a trusted root for `{function}`"));
-            }
+        if let Err(reason) = self.trust.judge_endorser(&fingerprint, function, made, version.map(|version| version.stored)) {
+            self.fail(object, reason);
         }
+    }
+
+    /// Compares the code that a record claims to be written by with the release, if there is one.
+    fn check_code(&mut self, object: &str, function: &FunctionName, code: Option<Sha256>) {
+        let Some(release) = &self.release else { return };
+        let Some(hashes) = release.of(function) else {
+            self.unreleased.insert(function.clone());
+            return;
+        };
+        let wrong = match code {
+            Some(code) if hashes.contains(&code) => None,
+            Some(code) => Some(format!("written by code {code}, which the release does not name for `{function}`")),
+            None => Some(format!("it does not say which code wrote it, and the release names `{function}`")),
+        };
+        self.released.insert(function.clone());
+        wrong.into_iter().for_each(|reason| self.fail(object, reason));
     }
 
     /// The answer, once everything has been added.
@@ -327,12 +375,26 @@ impl Verifier {
         let (mut found, mut broken_chains) = (Vec::new(), Vec::new());
         std::mem::take(&mut self.group).finish(now, &mut found);
         self.compare_kept();
+        for (object, sha256, version) in std::mem::take(&mut self.keys) {
+            self.ledger.kept(&object, sha256, version.as_ref(), is_ring(&object), &mut found);
+        }
         let log = std::mem::take(&mut self.ledger).finish(now, &mut found);
         // Whoever names the key of the log's checkpoints knows that there is a log.
-        if log.is_none() && self.roots.iter().any(|root| root.function.as_ref().is_some_and(|function| function.as_str() == SEAL)) {
-            self.fail("log/", "there is no log here, and a root for `seal` was given");
+        if log.is_none()
+            && let Some(reason) = self.trust.wants_log()
+        {
+            self.fail("log/", format_args!("there is no log here, and {reason}"));
         }
+        let nobody = self.trust.is_nobody();
+        let keyring = std::mem::take(&mut self.trust).finish(&mut found);
         self.found(found);
+        for function in std::mem::take(&mut self.unreleased) {
+            self.fault(
+                FaultKind::Notice,
+                format_args!("rec/{function}/"),
+                "the release does not name it: its code was not compared",
+            );
+        }
         let sessions = std::mem::take(&mut self.sessions).finish(&mut broken_chains);
         broken_chains.into_iter().for_each(|(object, reason)| self.fail(object, reason));
         let shared: Vec<_> = self.endorsers.iter().filter(|(_, functions)| functions.len() > 1).map(|(key, _)| *key).collect();
@@ -347,7 +409,7 @@ impl Verifier {
             Some(FaultKind::Failure) => Standing::Failed,
             _ if self.records == 0 && log.is_none() => Standing::Empty,
             Some(FaultKind::Degraded) => Standing::Degraded,
-            _ if self.roots.is_empty() => Standing::SelfConsistent,
+            _ if nobody => Standing::SelfConsistent,
             _ => Standing::Verified,
         };
         Report {
@@ -358,6 +420,8 @@ impl Verifier {
             incidents: self.incidents.len(),
             endorsers: self.endorsers,
             code: self.code,
+            released: self.released,
+            keyring,
             log,
             faults: self.faults,
         }

@@ -73,6 +73,10 @@ pub struct Report {
     pub endorsers: BTreeMap<Sha256, BTreeSet<FunctionName>>,
     /// Hashes of the code that claims to have written them.
     pub code: BTreeSet<Sha256>,
+    /// The functions whose code was compared with a release.
+    pub released: BTreeSet<FunctionName>,
+    /// The keyring that was used, if there is one here.
+    pub keyring: Option<RingReport>,
     /// The log that orders them, if there is one here.
     pub log: Option<LogReport>,
     /// Everything found, worst first.
@@ -96,4 +100,81 @@ pub struct LogReport {
     pub checkpoints: u64,
     /// How many leaves are under one of them.
     pub signed: u64,
+}
+
+/// Whether the reader trusts whoever signed a keyring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RingTrust {
+    /// Its root is one that the reader named, or was handed over to by one.
+    Trusted,
+    /// The reader named roots, and its root is none of them: it was not used.
+    NotTrusted,
+    /// The reader named no root.
+    NotAsked,
+}
+
+/// What was seen of the keyring.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RingReport {
+    /// The number of the ring that the keys are judged by.
+    pub number: u64,
+    /// When it was made.
+    pub time: Timestamp,
+    /// Whether the reader trusts its root.
+    pub trust: RingTrust,
+    /// Fingerprint of the key that signed it.
+    pub signer: Sha256,
+    /// Fingerprint of the key that may sign the next one.
+    pub root: Sha256,
+    /// Every key that it names.
+    pub keys: Vec<KeyReport>,
+}
+
+/// A key on the ring.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyReport {
+    /// The function that it speaks for.
+    pub function: FunctionName,
+    /// SHA-256 of its DER form.
+    pub fingerprint: Sha256,
+    /// When it begins.
+    pub from: Timestamp,
+    /// When it ends, if it does.
+    pub until: Option<Timestamp>,
+    /// Why it ends.
+    pub reason: Option<String>,
+}
+
+impl fmt::Display for KeyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key {} for {}, ", self.fingerprint, self.function)?;
+        // The first ring's keys begin before everything, unless its maker said otherwise.
+        match self.from.millis() {
+            ..=0 => f.write_str("from the beginning"),
+            _ => write!(f, "from {}", self.from),
+        }?;
+        match (&self.until, &self.reason) {
+            (Some(until), Some(reason)) => write!(f, " until {until} ({reason})"),
+            (Some(until), None) => write!(f, " until {until}"),
+            (None, _) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for RingReport {
+    /// A line for the ring and one for each of its keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, time, signer, root, .. } = self;
+        let trust = match self.trust {
+            RingTrust::Trusted => "",
+            RingTrust::NotTrusted => " (not a root that was given: not used)",
+            RingTrust::NotAsked => " (whose that is was not asked)",
+        };
+        write!(f, "keyring {number} of {time}, signed by root {signer}{trust}")?;
+        if root != signer {
+            write!(f, "; the next is signed by {root}")?;
+        }
+        self.keys.iter().try_for_each(|key| write!(f, "\n  {key}"))
+    }
 }
