@@ -1,6 +1,6 @@
-//! `cordon evidence timeline`, `slo`, `population`, `controls`, `custody`, `export`: what one gets out of evidence.
+//! `cordon evidence timeline`, `slo`, `population`, `controls`, `custody`, `completeness`, `export`: what one gets out of evidence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use evidence::log::{Batch, Entry as LogEntry};
+use evidence::log::{Batch, Checkpoint, Entry as LogEntry};
 use evidence::{RecordKey, Verifier, open_by};
 use ids::{IncidentId, Timestamp};
-use report::{Entry, Period, Sealed, Targets, Tree, Worth, to_json, to_json_lines};
+use report::{Entry, Period, Sealed, Targets, Tree, Watch, Worth, to_json, to_json_lines};
 use serde_json::Value;
 
+use crate::completeness_command::{self, PerhapsTrail};
 use crate::evidence_command::{exit_code, now};
+use crate::listing::LIST;
 use crate::source::{Reading, Store, read_each, signed};
 
 #[derive(Debug, Subcommand)]
@@ -29,6 +31,7 @@ pub(crate) enum Report {
     Controls(ListOf),
     /// Show where one record comes from, and what leans on it.
     Custody(CustodyOf),
+    Completeness(completeness_command::CompletenessOf),
     /// Write events (OCSF) or assessment results (OSCAL) for other tools.
     Export(ExportOf),
 }
@@ -41,7 +44,7 @@ Exit codes:
   1  something does not hold (the report is written all the same, and says so first), or there is nothing to report
   2  wrong arguments
   3  everything holds, but some records carry no endorsement (degraded)")]
-struct Source {
+pub(crate) struct Source {
     #[command(flatten)]
     reading: Reading,
     /// Write to this file instead of standard output.
@@ -51,7 +54,7 @@ struct Source {
 
 /// From when until when; all that is there, if not given.
 #[derive(Debug, Args)]
-struct When {
+pub(crate) struct When {
     /// The first moment that counts: a day such as 2026-11-01, or RFC 3339.
     #[arg(long, value_name = "TIME", value_parser = moment, requires = "to")]
     from: Option<Timestamp>,
@@ -124,13 +127,18 @@ enum ListForm {
     Csv,
 }
 
-/// Show where one record comes from, and what leans on it.
+/// Show where one record comes from, and what leans on it; with --trail also who read, wrote or tried to delete it.
+///
+/// Only CloudTrail's S3 data events for the evidence bucket know that. Check them first: `aws cloudtrail validate-logs` shows that the
+/// files are as CloudTrail wrote them. Someone else's write, a second one, or a deletion is a finding, and the exit code is then 1.
 #[derive(Debug, Args)]
 pub(crate) struct CustodyOf {
     /// The record's key: rec/FUNCTION/YYYY/MM/DD/HH/mm/ID.ATTEMPT-KIND.json.
     record: RecordKey,
     #[command(flatten)]
     source: Source,
+    #[command(flatten)]
+    trail: PerhapsTrail,
     /// Answer in JSON.
     #[arg(long)]
     json: bool,
@@ -174,6 +182,7 @@ pub(crate) fn run(report: &Report) -> anyhow::Result<ExitCode> {
         Report::Population(of) => population(of),
         Report::Controls(of) => controls(of),
         Report::Custody(of) => custody(of),
+        Report::Completeness(of) => completeness_command::run(of),
         Report::Export(of) => export(of),
     }
 }
@@ -235,12 +244,30 @@ fn controls(of: &ListOf) -> anyhow::Result<ExitCode> {
 }
 
 fn custody(of: &CustodyOf) -> anyhow::Result<ExitCode> {
+    let files = completeness_command::list(&of.trail.files)?;
     let read = Read::from(&of.source)?;
-    let Some(custody) = report::custody(&read.entries, &of.record, &read.worth) else {
+    let Some(mut custody) = report::custody(&read.entries, &of.record, &read.worth) else {
         return read.nothing(&format!("{} is not here, or cannot be read", of.record));
     };
+    if !of.trail.files.is_empty() {
+        let mut watch = Watch::new(of.record.clone(), bucket(&of.source.reading.store), of.trail.roles.clone());
+        files.read(&mut watch)?;
+        custody = custody.with(watch.finish());
+    }
     let text = if of.json { to_json(&custody)? } else { custody.text() };
-    read.write(&of.source, &text, !of.json)
+    let worth = read.write(&of.source, &text, !of.json)?;
+    Ok(if custody.has_findings() { ExitCode::from(1) } else { worth })
+}
+
+/// The bucket that the evidence is in, or was taken from.
+fn bucket(store: &Store) -> Option<String> {
+    match store {
+        Store::Bucket(name) => Some(name.clone()),
+        Store::Folder(folder) => {
+            let list: Value = serde_json::from_slice(&fs::read(folder.join(LIST)).ok()?).ok()?;
+            Some(list.get("bucket")?.as_str()?.to_owned())
+        }
+    }
 }
 
 fn export(of: &ExportOf) -> anyhow::Result<ExitCode> {
@@ -268,7 +295,7 @@ fn export(of: &ExportOf) -> anyhow::Result<ExitCode> {
 
 impl When {
     /// The period that was asked for.
-    fn given(&self) -> anyhow::Result<Option<Period>> {
+    pub(crate) fn given(&self) -> anyhow::Result<Option<Period>> {
         Ok(self.from.zip(self.to).map(|(from, to)| Period::new(from, to)).transpose()?)
     }
 
@@ -279,24 +306,33 @@ impl When {
 }
 
 /// Everything readable in a folder, and what it is worth: found in one pass.
-struct Read {
-    entries: Vec<Entry>,
-    worth: Worth,
+pub(crate) struct Read {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) worth: Worth,
+    /// When each signed checkpoint that is here was made, by the sealer's clock.
+    pub(crate) checkpoints: Vec<Timestamp>,
 }
 
 impl Read {
-    fn from(source: &Source) -> anyhow::Result<Self> {
+    pub(crate) fn from(source: &Source) -> anyhow::Result<Self> {
         let now = now()?;
         let mut verifier = Verifier::new(source.reading.root.clone());
         let (mut entries, mut sealed) = (Vec::new(), BTreeMap::new());
+        let (mut times, mut checkpoints) = (BTreeMap::new(), BTreeSet::new());
         read_each(&source.reading.store, &mut verifier, now, &mut |key, bytes, version| {
             if let Ok(batch) = Batch::parse(bytes) {
                 let (number, time) = (batch.seal.batch, batch.seal.time);
+                times.insert(batch.size, time);
                 for (index, entry) in (batch.before.saturating_add(1)..).zip(batch.entries) {
                     if let LogEntry::Record(record) = entry {
                         sealed.insert(record.key, Sealed { index, batch: number, time });
                     }
                 }
+            }
+            if key.ends_with(".note")
+                && let Some(checkpoint) = std::str::from_utf8(bytes).ok().and_then(|note| Checkpoint::read(note).ok())
+            {
+                checkpoints.insert(checkpoint.size);
             }
             // What cannot be opened is no record: the verifier names it, and no report is made of it.
             let Ok(key) = key.parse::<RecordKey>() else { return };
@@ -311,7 +347,8 @@ impl Read {
         entries.sort_by(|a: &Entry, b| a.key().cmp(b.key()));
         let report = verifier.finish(now);
         let tree = report.log.as_ref().map(|log| Tree { size: log.size, root: log.root });
-        Ok(Self { entries, worth: Worth::of(&report, now, tree) })
+        let checkpoints = checkpoints.iter().filter_map(|size| times.get(size).copied()).collect();
+        Ok(Self { entries, worth: Worth::of(&report, now, tree), checkpoints })
     }
 
     /// There is nothing to report; what the evidence is worth is said all the same.
@@ -322,6 +359,12 @@ impl Read {
 
     /// Writes a report. What the evidence is worth is in it, and said to the user as well unless the user is about to read it.
     fn write(&self, source: &Source, text: &str, read_at_once: bool) -> anyhow::Result<ExitCode> {
+        self.put(source, text, read_at_once)?;
+        Ok(exit_code(self.worth.standing))
+    }
+
+    /// The same, for those who know an exit code of their own.
+    pub(crate) fn put(&self, source: &Source, text: &str, read_at_once: bool) -> anyhow::Result<()> {
         match &source.output {
             Some(file) => write_file(&source.reading.store, file, text)?,
             // Not `print!`: `cordon … | head` must not end in a panic.
@@ -330,7 +373,7 @@ impl Read {
         if source.output.is_some() || !read_at_once {
             std::io::stderr().write_all(self.worth.text().as_bytes()).context("could not write the answer")?;
         }
-        Ok(exit_code(self.worth.standing))
+        Ok(())
     }
 }
 

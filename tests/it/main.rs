@@ -10,6 +10,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod completeness;
 mod containment;
 mod crash;
 mod degraded;

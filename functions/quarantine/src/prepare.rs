@@ -18,6 +18,7 @@ pub(crate) async fn prepare<S: Worm>(
     invocation: &Invocation,
     environment: &Environment<S>,
 ) -> Result<Answer, Transient> {
+    let mark = environment.calls.mark();
     let Some((account, region)) = invocation.home.clone() else {
         return Ok(Answer::new(
             Said::Refused,
@@ -61,7 +62,8 @@ pub(crate) async fn prepare<S: Worm>(
         let groups = environment.ec2.sealed_groups(&vpcs).await.map_err(Transient::of)?;
         let (ready, not_ready) =
             vpcs.iter().cloned().partition(|vpc| groups.iter().any(|g| g.vpc == *vpc && g.tagged && g.rules == 0));
-        let body = PreparedBody { ready, not_ready, groups: groups.clone(), steps: steps.clone() };
+        let calls = environment.calls.since(mark);
+        let body = PreparedBody { ready, not_ready, groups: groups.clone(), steps: steps.clone(), calls };
         let said =
             recorder.outcome(cause.outcome(recorded.link(), environment.playbook.digest(), body)).await.map_err(Transient::of)?;
         answer.records = vec![recorded.link().key.to_string(), said.link().key.to_string()];

@@ -172,6 +172,9 @@ pub struct PreparedBody {
     pub groups: Vec<Group>,
     /// Step by step.
     pub steps: Vec<plan::Done>,
+    /// Every call, reads included. Records that were made before this was kept have none.
+    #[serde(default)]
+    pub calls: Vec<Call>,
 }
 
 /// The intents that claims without a conclusion may have left.

@@ -89,9 +89,56 @@ pub(crate) struct Step {
     pub(crate) request_id: Option<Words>,
 }
 
-/// An action in words. One that is not known is named as it is spelled.
+/// An action in words, and what it acts on. One that is not known is named as it is spelled.
 #[derive(Debug, Clone)]
-pub(crate) struct Action(pub(crate) String);
+pub(crate) struct Action {
+    pub(crate) words: String,
+    pub(crate) on: Option<On>,
+}
+
+/// What an action acts on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum On {
+    /// A new group is made in this VPC.
+    NewGroup(String),
+    /// A group's rules are taken off.
+    Rules(GroupId),
+    /// An interface gets this group and no other.
+    Interface(String, GroupId),
+    /// A resource is tagged.
+    Tags(String),
+}
+
+/// A group: known, or the one that an earlier step of the plan makes in this VPC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum GroupId {
+    Known(String),
+    Created(String),
+}
+
+impl GroupId {
+    fn of(value: &Value) -> Option<Self> {
+        match variant(value)? {
+            ("known", Value::String(id)) => Some(Self::Known(clean(id))),
+            ("created", Value::String(vpc)) => Some(Self::Created(clean(vpc))),
+            _ => None,
+        }
+    }
+}
+
+impl On {
+    fn of(name: &str, of: &Value) -> Option<Self> {
+        let text = |field: &str| of.get(field).and_then(Value::as_str).map(clean);
+        let group = |field: &str| of.get(field).and_then(GroupId::of);
+        match name {
+            "create_group" => Some(Self::NewGroup(text("vpc")?)),
+            "empty_group" => Some(Self::Rules(group("group")?)),
+            "swap_groups" => Some(Self::Interface(text("interface")?, group("to")?)),
+            "tag" => Some(Self::Tags(text("instance")?)),
+            _ => None,
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for Action {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -99,7 +146,7 @@ impl<'de> Deserialize<'de> for Action {
         let (name, of) = variant(&value).ok_or_else(|| serde::de::Error::custom("not an action"))?;
         let text = |field: &str| of.get(field).and_then(Value::as_str).map_or_else(|| "(unknown)".to_owned(), clean);
         let group = |field: &str| of.get(field).map_or_else(|| "(unknown)".to_owned(), group_words);
-        Ok(Self(match name {
+        let words = match name {
             "create_group" => format!("create the sealed group `{}` in {}", text("name"), text("vpc")),
             "empty_group" => format!("take every rule off {}", group("group")),
             "swap_groups" => {
@@ -109,7 +156,8 @@ impl<'de> Deserialize<'de> for Action {
             }
             "tag" => format!("tag {}", text("instance")),
             other => format!("`{}`", clean(other)),
-        }))
+        };
+        Ok(Self { words, on: On::of(name, of) })
     }
 }
 
@@ -310,6 +358,9 @@ pub(crate) struct Call {
     pub(crate) request_id: Option<Words>,
     #[serde(deserialize_with = "maybe")]
     pub(crate) status: Option<u16>,
+    /// How often it was sent; the request id is the last answer's.
+    #[serde(deserialize_with = "maybe")]
+    pub(crate) attempts: Option<u32>,
     #[serde(deserialize_with = "maybe")]
     pub(crate) started: Option<Timestamp>,
     #[serde(deserialize_with = "maybe")]
@@ -426,7 +477,7 @@ mod tests {
         assert_eq!(outcome.state.unwrap().as_str(), "Dissolved");
         assert_eq!((outcome.interfaces.len(), outcome.established), (2, None));
         assert_eq!(body.timings.unwrap().sealed(), None);
-        assert_eq!(body.steps[0].action.as_ref().unwrap().0, "`evaporate`");
+        assert_eq!(body.steps[0].action.as_ref().unwrap().words, "`evaporate`");
         assert!(matches!(&body.steps[2].did, Some(Did::Unknown(word)) if word == "vanished"));
         assert!(matches!(&body.steps[3].did, Some(Did::Failed(word)) if word == "unknown trouble"));
         let finding = body.signal.unwrap().finding.unwrap();
@@ -438,7 +489,7 @@ mod tests {
     fn an_action_reads_like_the_plan() {
         let swap = json!({"swap_groups": {"interface": "eni-1", "from": ["sg-1", "sg-2"], "to": {"created": "vpc-1"}}});
         let action: Action = serde_json::from_value(swap).unwrap();
-        assert_eq!(action.0, "move eni-1 from sg-1, sg-2 to the new sealed group of vpc-1");
+        assert_eq!(action.words, "move eni-1 from sg-1, sg-2 to the new sealed group of vpc-1");
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -6,6 +6,7 @@ use evidence::{Fault, Link, RecordKey};
 use ids::{FunctionName, IncidentId, SessionId, Sha256, SignalId, Timestamp};
 use serde::Serialize;
 
+use crate::accesses::Accesses;
 use crate::clean::clean;
 use crate::entry::{Entry, Sealed, Vouched};
 use crate::worth::Worth;
@@ -14,6 +15,10 @@ use crate::worth::Worth;
 const BEYOND: &str = "Who read, copied or tried to delete this object is not in the records. Only CloudTrail's S3 data events for the \
 evidence bucket (GetObject, HeadObject, PutObject, DeleteObject and the rest, with caller and source address) can add that, if they were \
 switched on at the time.";
+
+/// What is left once a trail was read.
+const BEYOND_THE_TRAIL: &str = "What became of the bytes that were read, a deletion of many objects in one call (its event names none of \
+them), and whatever happened while S3 data events were not recorded for the evidence bucket.";
 
 /// How another record refers to this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -79,6 +84,9 @@ pub struct Custody {
     pub named_by: Vec<Neighbour>,
     /// What the verifier found at this object.
     pub faults: Vec<Fault>,
+    /// Who read, wrote, listed or tried to delete it, by CloudTrail's account, where a trail was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accesses: Option<Accesses>,
     /// What only another source can add.
     pub beyond_the_records: &'static str,
 }
@@ -124,11 +132,26 @@ pub fn custody(entries: &[Entry], key: &RecordKey, worth: &Worth) -> Option<Cust
         answers: header.answers.clone(),
         named_by,
         faults: worth.faults.iter().filter(|fault| fault.object == clean(&name)).cloned().collect(),
+        accesses: None,
         beyond_the_records: BEYOND,
     })
 }
 
 impl Custody {
+    /// The same, with what a trail says of the record.
+    #[must_use]
+    pub fn with(mut self, accesses: Accesses) -> Self {
+        self.accesses = Some(accesses);
+        self.beyond_the_records = BEYOND_THE_TRAIL;
+        self
+    }
+
+    /// Whether a trail shows something that should not have happened to the record.
+    #[must_use]
+    pub fn has_findings(&self) -> bool {
+        self.accesses.as_ref().is_some_and(|accesses| !accesses.findings.is_empty())
+    }
+
     /// For a terminal.
     #[must_use]
     pub fn text(&self) -> String {
@@ -191,6 +214,9 @@ impl Custody {
             fact(how, format!("{}, made {}{fits}", neighbour.key, neighbour.made));
         }
         fact("not here", self.beyond_the_records.to_owned());
+        if let Some(accesses) = &self.accesses {
+            out.push_str(&accesses.text());
+        }
         out
     }
 }

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod accesses;
 mod body;
 mod chart;
 mod clean;
+mod completeness;
 mod controls;
 mod custody;
 mod entry;
@@ -20,6 +22,11 @@ mod timeline_page;
 mod words;
 mod worth;
 
+pub use accesses::{Access, AccessKind, Accesses, Watch};
+pub use completeness::{
+    Called, Compared, Completeness, Coverage as TrailCoverage, Finding, FindingKind, Left, OwnWrites, ParseResponderError,
+    Question, Reconciliation, Responder, Seen as SeenOfRole, Span as SeenBetween,
+};
 pub use controls::{Coverage, Covered, controls};
 pub use custody::{Custody, Naming, Neighbour, custody};
 pub use entry::{Entry, Sealed, Vouched};

@@ -480,7 +480,7 @@ fn changes(rows: &mut Rows<'_>, entry: &Entry, incident: &Incident<'_>) {
     });
     let planned = |step: &body::Step| {
         let action = step.step.and_then(|n| intent?.body.steps.get(n)?.action.as_ref());
-        action.map_or_else(|| "carry out a step whose plan is not here".to_owned(), |action| action.0.clone())
+        action.map_or_else(|| "carry out a step whose plan is not here".to_owned(), |action| action.words.clone())
     };
     let ended = |step: &body::Step| match &step.did {
         Some(Did::Accepted) => (true, "AWS accepted it".to_owned()),

@@ -6,4 +6,5 @@ mod export;
 mod hostile;
 mod levels;
 mod moments;
+mod reconciled;
 mod story;
