@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use evidence::log::{Batch, Entry as LogEntry};
-use evidence::{RecordKey, Verifier, open};
+use evidence::{ParseKeyError, RecordKey, Verifier, open};
 use ids::{IncidentId, Timestamp};
 use report::{Entry, Period, Sealed, Targets, Tree, Worth, to_json, to_json_lines};
 use serde_json::Value;
@@ -127,7 +127,8 @@ enum ListForm {
 /// Show where one record comes from, and what leans on it.
 #[derive(Debug, Args)]
 pub(crate) struct CustodyOf {
-    /// The record's key: rec/FUNCTION/YYYY/MM/DD/HH/mm/ID.ATTEMPT-KIND.json.
+    /// The record's key, rec/FUNCTION/YYYY/MM/DD/HH/mm/ID.ATTEMPT-KIND.json, or the path of its file.
+    #[arg(value_parser = record_key)]
     record: RecordKey,
     #[command(flatten)]
     source: Source,
@@ -136,9 +137,10 @@ pub(crate) struct CustodyOf {
     json: bool,
 }
 
-/// Write events (OCSF 1.6) or assessment results (OSCAL 1.1) for other tools.
+/// Write events (OCSF 1.6) or assessment results (OSCAL 1.2) for other tools.
 ///
-/// OSCAL results import an assessment plan: a stub of one, `assessment-plan.json`, is written beside them.
+/// OCSF is Remediation Activity (7001) for what was read back, and Incident Finding (2005) for the incident's life, one event a line. OSCAL
+/// results import an assessment plan: a stub of one, `assessment-plan.json`, is written beside them.
 #[derive(Debug, Args)]
 pub(crate) struct ExportOf {
     #[command(flatten)]
@@ -148,12 +150,21 @@ pub(crate) struct ExportOf {
     /// `ocsf` is JSON lines; `oscal` needs --output.
     #[arg(long, value_enum)]
     format: ExportForm,
+    /// Add this to every OCSF event, which then says OCSF 1.9. `record_integrity` chains the events of a session by their fingerprints.
+    #[arg(long, value_enum, value_name = "PROFILE")]
+    profile: Vec<OcsfProfile>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ExportForm {
     Ocsf,
     Oscal,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OcsfProfile {
+    #[value(name = "record_integrity")]
+    RecordIntegrity,
 }
 
 /// A time as people type it: a whole day, or RFC 3339.
@@ -168,6 +179,20 @@ fn target(text: &str) -> Result<String, report::ParseTargetError> {
 }
 
 pub(crate) fn run(report: &Report) -> anyhow::Result<ExitCode> {
+    // What is wrong with the arguments is said before a bucket is read for minutes.
+    let (when, source) = match report {
+        Report::Timeline(of) => (None, &of.source),
+        Report::Slo(of) => (Some(&of.when), &of.source),
+        Report::Population(of) | Report::Controls(of) => (Some(&of.when), &of.source),
+        Report::Custody(of) => (None, &of.source),
+        Report::Export(of) => (Some(&of.when), &of.source),
+    };
+    let checked =
+        when.map_or(Ok(None), When::given).and(source.output.as_ref().map_or(Ok(()), |file| place(&source.reading.store, file)));
+    if let Err(error) = checked {
+        eprintln!("error: {error:#}");
+        return Ok(ExitCode::from(2));
+    }
     match report {
         Report::Timeline(of) => timeline(of),
         Report::Slo(of) => slo(of),
@@ -248,10 +273,17 @@ fn export(of: &ExportOf) -> anyhow::Result<ExitCode> {
         eprintln!("error: OSCAL is two documents: give --output FILE, and `{}` is written beside it", report::PLAN_FILE);
         return Ok(ExitCode::from(2));
     }
+    if of.format == ExportForm::Oscal && !of.profile.is_empty() {
+        eprintln!("error: --profile is for OCSF events: OSCAL results have none");
+        return Ok(ExitCode::from(2));
+    }
     let read = Read::from(&of.source)?;
     let Some(period) = of.when.period(&read.entries)? else { return read.nothing("there is no readable record") };
     let text = match of.format {
-        ExportForm::Ocsf => to_json_lines(&report::ocsf(&read.entries, period, env!("CARGO_PKG_VERSION"), &read.worth))?,
+        ExportForm::Ocsf => {
+            let attested = of.profile.contains(&OcsfProfile::RecordIntegrity);
+            to_json_lines(&report::ocsf(&read.entries, period, env!("CARGO_PKG_VERSION"), &read.worth, attested))?
+        }
         ExportForm::Oscal => {
             let documents = report::oscal(&read.entries, period, &read.worth);
             let results = of.source.output.as_deref().unwrap_or(Path::new(""));
@@ -259,7 +291,7 @@ fn export(of: &ExportOf) -> anyhow::Result<ExitCode> {
             if plan == results {
                 bail!("`{}` is where the plan goes: give the results another name", plan.display());
             }
-            write_file(&of.source.reading.store, &plan, &to_json(&documents.plan)?)?;
+            write_plan(&of.source.reading.store, &plan, &documents.plan)?;
             to_json(&documents.results)?
         }
     };
@@ -288,13 +320,14 @@ impl Read {
     fn from(source: &Source) -> anyhow::Result<Self> {
         let now = now()?;
         let mut verifier = Verifier::new(source.reading.root.clone());
-        let (mut entries, mut sealed) = (Vec::new(), BTreeMap::new());
+        let (mut entries, mut sealed, mut named) = (Vec::new(), BTreeMap::new(), 0);
         read_each(&source.reading.store, &mut verifier, now, &mut |key, bytes, version| {
             // The log comes before the records: what it says of each is known when the record is met.
             if let Ok(batch) = Batch::parse(bytes) {
                 let (number, time) = (batch.seal.batch, batch.seal.time);
                 for (index, entry) in (batch.before.saturating_add(1)..).zip(batch.entries) {
                     if let LogEntry::Record(record) = entry {
+                        named += 1;
                         sealed.insert(record.key, Sealed { index, batch: number, time });
                     }
                 }
@@ -306,7 +339,7 @@ impl Read {
             entries.push(Entry::new(sha256, version.map(|version| version.stored), place, &statement));
         })?;
         let report = verifier.finish(now);
-        let tree = report.log.as_ref().map(|log| Tree { size: log.size, root: log.root });
+        let tree = report.log.as_ref().map(|log| Tree::of(log, named));
         Ok(Self { entries, worth: Worth::of(&report, now, tree) })
     }
 
@@ -330,8 +363,28 @@ impl Read {
     }
 }
 
-/// Writes `text` to `file`, unless that lies among the evidence: there it would be a foreign object, and fail the next verification.
+/// Writes the plan beside the results, unless someone has put their own in its place.
+fn write_plan(evidence: &Store, file: &Path, plan: &Value) -> anyhow::Result<()> {
+    let title = |document: &Value| document.pointer("/assessment-plan/metadata/title").cloned();
+    let there = fs::read(file).ok();
+    let ours = |bytes: &Vec<u8>| serde_json::from_slice(bytes).is_ok_and(|there: Value| title(&there) == title(plan));
+    if there.is_some_and(|bytes| !ours(&bytes)) {
+        eprintln!("`{}` is not the stub that this program writes: it is left as it is, and the results import it", file.display());
+        return Ok(());
+    }
+    write_file(evidence, file, &to_json(plan)?)
+}
+
 fn write_file(evidence: &Store, file: &Path, text: &str) -> anyhow::Result<()> {
+    place(evidence, file)?;
+    fs::write(file, text).with_context(|| format!("could not write `{}`", file.display()))
+}
+
+/// Whether a report may be written to `file`: not among the evidence, where it would be a foreign object and fail the next verification.
+fn place(evidence: &Store, file: &Path) -> anyhow::Result<()> {
+    if file.is_dir() {
+        bail!("`{}` is a folder: name a file", file.display());
+    }
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let real = |path: &Path| fs::canonicalize(path).with_context(|| format!("there is no folder `{}`", path.display()));
     if let Store::Folder(evidence) = evidence
@@ -339,5 +392,11 @@ fn write_file(evidence: &Store, file: &Path, text: &str) -> anyhow::Result<()> {
     {
         bail!("`{}` lies among the evidence, where only records may be: choose another folder", file.display());
     }
-    fs::write(file, text).with_context(|| format!("could not write `{}`", file.display()))
+    Ok(())
+}
+
+/// A record's key, or the path of its file.
+pub(crate) fn record_key(text: &str) -> Result<RecordKey, ParseKeyError> {
+    let within = text.rfind("/rec/").and_then(|at| text.get(at.saturating_add(1)..));
+    text.parse().or_else(|error| within.ok_or(error)?.parse())
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod body;
+mod catalogue;
 mod chart;
 mod clean;
 mod controls;
@@ -20,7 +21,7 @@ mod timeline_page;
 mod words;
 mod worth;
 
-pub use controls::{Coverage, Covered, controls};
+pub use controls::{Coverage, Covered, Uncovered, controls};
 pub use custody::{Custody, Naming, Neighbour, custody};
 pub use entry::{Entry, Sealed, Vouched};
 pub use incident::Nature;

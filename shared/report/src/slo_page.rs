@@ -37,7 +37,7 @@ fn group(name: &str, group: &Group) -> Markup {
                 p.sub { "Connections that were open before may have gone on in " (count(group.established_may_persist.len(), "incident")) " of these." }
                 @for metric in &group.metrics { (detail(metric)) }
             } @else {
-                p { "No data." }
+                p { "No data: nothing of this sort began in the period." }
             }
         }
     }
@@ -68,8 +68,8 @@ fn detail(metric: &Metric) -> Markup {
         div.figure {
             h3 { (metric.measure) }
             p.sub { (metric.definition) ". Clocks: " (metric.clocks) "." }
-            @if metric.count == 0 {
-                p { "No data." }
+            @if let Some(why) = &metric.no_data {
+                p { "No data: " (why) "." }
             } @else {
                 p.sub { "Share that took no longer than so long, of " (metric.count) "." @if never > 0 { " " (never) " never came to an end." } }
                 (distribution(metric.measure.as_str(), &values, metric.samples.len(), target))

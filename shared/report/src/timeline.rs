@@ -317,6 +317,17 @@ fn open(incident: &Incident<'_>) -> Vec<String> {
             said.push(format!("The sealed group {} has {rules} rules, and should have none.", clean(group)));
         }
         said.extend(outcome.left_open.iter().map(ToString::to_string));
+        let closed =
+            |end: &&body::InterfaceEnd| end.state.as_ref().is_some_and(|state| ["sealed", "detached"].contains(&state.as_str()));
+        for end in outcome.interfaces.iter().filter(|end| !closed(end)) {
+            let id = end.id.as_ref().map_or("(unknown)", Words::as_str);
+            // An outcome may have said so in its own words.
+            if !outcome.left_open.iter().any(|open| open.as_str().contains(id)) {
+                let state = end.state.as_ref().map_or("in an unknown state", Words::as_str);
+                let trouble = end.trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
+                said.push(format!("The interface {id} is {state}{trouble}."));
+            }
+        }
     }
     for entry in incident.unanswered() {
         let due = entry.header.due.map(|due| format!(", which was due by {due}")).unwrap_or_default();
