@@ -19,17 +19,19 @@ use crate::source::{Reading, Store, read_each};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Report {
-    /// Tell one incident moment by moment, each with its clock and its record.
     Timeline(TimelineOf),
-    /// Measure how soon incidents were detected, contained and closed.
     Slo(SloOf),
-    /// List every incident of a period, and say whether the list is complete.
+    /// List every incident of a period, and say whether the count is proved.
+    ///
+    /// It is if every record that the sealed log names was read, and a signed checkpoint is over them. The answer names that checkpoint and its
+    /// root; without a log it says `NOT PROVED`. The leaves beside an incident are those that name its records: `cordon evidence proof` makes
+    /// a receipt for any of them.
     Population(ListOf),
-    /// Show which controls have evidence.
+    /// Show which controls have evidence (NIST SP 800-53, SOC 2), and which have none.
+    ///
+    /// Each with its statement, how many records claim it and some of them. That is coverage: whether a control is effective, an assessor judges.
     Controls(ListOf),
-    /// Show where one record comes from, and what leans on it.
     Custody(CustodyOf),
-    /// Write events (OCSF) or assessment results (OSCAL) for other tools.
     Export(ExportOf),
 }
 
@@ -40,7 +42,13 @@ Exit codes:
   0  verified, or self-consistent if no --root was given
   1  something does not hold (the report is written all the same, and says so first), or there is nothing to report
   2  wrong arguments
-  3  everything holds, but some records carry no endorsement (degraded)")]
+  3  everything holds, but some records carry no endorsement (degraded)
+
+Examples:
+  cordon evidence timeline inc-582222c0ebe0c78fc33d archive/ --format html -o timeline.html
+  cordon evidence slo archive/ --from 2026-11-01 --to 2026-12-01 --target seal-lag=99%@70
+  cordon evidence population s3://my-evidence --from 2026-10-01 --to 2027-01-01 --root seal=<fingerprint> --root quarantine=<fingerprint>
+  cordon evidence export archive/ --format oscal -o results.json")]
 struct Source {
     #[command(flatten)]
     reading: Reading,
@@ -52,7 +60,7 @@ struct Source {
 /// From when until when; all that is there, if not given.
 #[derive(Debug, Args)]
 struct When {
-    /// The first moment that counts: a day such as 2026-11-01, or RFC 3339.
+    /// The first moment that counts: a day such as 2026-11-01 (UTC), or RFC 3339. Without it and `--to`, all that is there counts.
     #[arg(long, value_name = "TIME", value_parser = moment, requires = "to")]
     from: Option<Timestamp>,
     /// The first moment that counts no more.
@@ -83,14 +91,16 @@ enum TimelineForm {
 
 /// Measure how soon incidents were detected, contained and closed, and how soon that was evidence.
 ///
-/// What could not be measured is listed with its reason. Drills are counted apart.
+/// Six measures: detection, containment (of severity 7.0 and above), revocation (time to revoke), recovery (MTTR), evidence-lag and seal-lag; each
+/// with its count, p50, p95 and longest, the records it is from, and what was left out, with the reason. Drills are counted apart.
 #[derive(Debug, Args)]
 pub(crate) struct SloOf {
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
     when: When,
-    /// Set a target, such as detection=95%@300: so many percent within so many seconds. Repeatable.
+    /// Set a measure's target: so many percent within so many seconds. Repeatable. Those set already: detection=95%@300,
+    /// containment=90%@1800.
     #[arg(long, value_name = "NAME=PERCENT%@SECONDS", value_parser = target)]
     target: Vec<String>,
     /// How to write it.

@@ -334,8 +334,8 @@ fn a_reader_who_leaves_is_told_nothing() {
 fn every_command_explains_itself() {
     let (_, list) = cordon(&["evidence", "--help"]);
     let commands = list.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
-    let commands: Vec<_> =
-        commands.lines().filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect();
+    let names = commands.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
+    let commands: Vec<_> = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect();
     assert!(commands.len() >= 13, "{commands:?}");
     for command in commands {
         let (code, help) = cordon(&["evidence", command, "--help"]);

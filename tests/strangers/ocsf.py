@@ -1,8 +1,8 @@
 """Validates OCSF events against the released schema of the version that each of them names, which ocsf-json-schema carries.
 
-    ocsf.py EVENTS.jsonl
+    ocsf.py EVENTS.jsonl…
 
-An unknown attribute is an error, as is a missing one that is required. Attestations (profile `record_integrity`, OCSF 1.9.0) are newer than
+Says of each file, in a line, whether it is accepted. An unknown attribute is an error, as is a missing one that is required. Attestations (profile `record_integrity`, OCSF 1.9.0) are newer than
 what that package carries: an event that says 1.9.0 is held to 1.8.0 without them, and they to `ocsf-attestation.schema.json` beside this.
 Their fingerprints are computed again by rfc8785, and every link to a previous event that is in the file is followed.
 """
@@ -68,26 +68,32 @@ def check_chains(events: list[dict]) -> None:
         followed.add(previous["uid"])
 
 
-def main(path: str) -> int:
-    try:
-        events = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
-        if not events:
-            raise ValueError("there is no event")
-        for number, event in enumerate(events, 1):
-            where = f"line {number}, class {event.get('class_uid')}"
-            version, profiles = event["metadata"]["version"], tuple(event["metadata"].get("profiles", []))
-            rest = dict(event)
-            if INTEGRITY in profiles and version == "1.9.0":
-                first_error(ATTESTATIONS, rest.pop("attestation_list", None), where)
-                version, profiles = "1.8.0", tuple(profile for profile in profiles if profile != INTEGRITY)
-            first_error(validator(version, event["class_uid"], profiles), rest, where)
-        if INTEGRITY in events[0]["metadata"].get("profiles", []):
-            check_chains(events)
-    except (ValueError, KeyError, TypeError) as error:
-        print(f"refused: {error!r}", file=sys.stderr)
-        return 1
-    print(f"accepted {len(events)} events")
-    return 0
+def check(path: Path) -> None:
+    events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    if not events:
+        raise ValueError("there is no event")
+    for number, event in enumerate(events, 1):
+        where = f"line {number}, class {event.get('class_uid')}"
+        version, profiles = event["metadata"]["version"], tuple(event["metadata"].get("profiles", []))
+        rest = dict(event)
+        if INTEGRITY in profiles and version == "1.9.0":
+            first_error(ATTESTATIONS, rest.pop("attestation_list", None), where)
+            version, profiles = "1.8.0", tuple(profile for profile in profiles if profile != INTEGRITY)
+        first_error(validator(version, event["class_uid"], profiles), rest, where)
+    if INTEGRITY in events[0]["metadata"].get("profiles", []):
+        check_chains(events)
+
+
+def main(*paths: str) -> int:
+    refused = 0
+    for path in paths:
+        try:
+            check(Path(path))
+            print(f"accepted {path}")
+        except (ValueError, KeyError, TypeError) as error:
+            print(f"refused {path}: {error!r}")
+            refused = 1
+    return refused
 
 
 if __name__ == "__main__":

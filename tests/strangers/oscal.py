@@ -1,6 +1,8 @@
 """Reads OSCAL documents with compliance-trestle, and has all of its validators look at them.
 
-    oscal.py RESULTS.json PLAN.json
+    oscal.py PLAN.json RESULTS.json…
+
+Says of each of the results, in a line, whether they are accepted.
 """
 
 import sys
@@ -22,19 +24,24 @@ def check(path: Path, model: type[OscalBaseModel]) -> OscalBaseModel:
     return document
 
 
-def main(results_path: str, plan_path: str) -> int:
-    try:
-        results = check(Path(results_path), AssessmentResults)
-        check(Path(plan_path), AssessmentPlan)
-        imported = results.import_ap.href
-        if imported != Path(plan_path).name:
-            raise ValueError(f"the results import `{imported}`, which is not the plan beside them")
-    # trestle has an exception of its own for every layer; whatever it is, the document was not accepted.
-    except Exception as error:  # noqa: BLE001
-        print(f"refused: {error}", file=sys.stderr)
-        return 1
-    print("accepted")
-    return 0
+def check_both(results_path: Path, plan_path: Path) -> None:
+    results = check(results_path, AssessmentResults)
+    check(plan_path, AssessmentPlan)
+    if results.import_ap.href != plan_path.name:
+        raise ValueError(f"the results import `{results.import_ap.href}`, which is not the plan beside them")
+
+
+def main(plan_path: str, *results_paths: str) -> int:
+    refused = 0
+    for path in results_paths:
+        try:
+            check_both(Path(path), Path(plan_path))
+            print(f"accepted {path}")
+        # trestle has an exception of its own for every layer; whatever it is, the document was not accepted.
+        except Exception as error:  # noqa: BLE001
+            print(f"refused {path}: {' '.join(str(error).split())}")
+            refused = 1
+    return refused
 
 
 if __name__ == "__main__":

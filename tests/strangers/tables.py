@@ -1,7 +1,9 @@
 """Reads timelines as Timesketch and DFIR-IRIS would, with nothing but Python's own csv, json and datetime.
 
-    tables.py timesketch FILE.jsonl
-    tables.py iris FILE.csv
+    tables.py timesketch FILE.jsonl…
+    tables.py iris FILE.csv…
+
+Says of each file, in a line, whether it is accepted.
 
 The rules are theirs: google/timesketch, `docs/guides/user/import-from-json-csv.md` and `timesketch/lib/utils.py`;
 dfir-iris/iris-web, `case_timeline_routes.py`.
@@ -53,15 +55,16 @@ def iris(text: str) -> int:
     return len(rows) - 1
 
 
-def main(what: str, path: str) -> int:
-    try:
-        rows = {"timesketch": timesketch, "iris": iris}[what](Path(path).read_text(encoding="utf-8"))
-        need(rows > 0, "there is nothing in it")
-    except (ValueError, KeyError) as error:
-        print(f"refused: {error}", file=sys.stderr)
-        return 1
-    print(f"accepted {rows} rows")
-    return 0
+def main(what: str, *paths: str) -> int:
+    refused = 0
+    for path in paths:
+        try:
+            need({"timesketch": timesketch, "iris": iris}[what](Path(path).read_text(encoding="utf-8")) > 0, "there is nothing in it")
+            print(f"accepted {path}")
+        except (ValueError, KeyError) as error:
+            print(f"refused {path}: {error}")
+            refused = 1
+    return refused
 
 
 if __name__ == "__main__":

@@ -32,26 +32,26 @@ pub(crate) struct Track {
 }
 
 /// Tracks under one another on one axis: each has its name above, and to the right how long after the first moment of all it came, or
-/// first and last came.
+/// came first.
 pub(crate) fn moments(title: &str, tracks: &[Track]) -> Markup {
     let times = || tracks.iter().flat_map(|track| track.marks.iter().map(|(time, _)| *time));
     let (low, high) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
     let height = tracks.len().saturating_mul(LANE).saturating_add(6);
     let after = |time: i64| format!("+{}", duration(time.saturating_sub(low)));
-    let right = |marks: &[(i64, Tone)]| match (marks.first(), marks.last()) {
-        (Some((first, _)), Some((last, _))) if marks.len() > 1 => {
-            format!("{} times, {} to {}", marks.len(), after(*first), after(*last))
-        }
-        (Some((only, _)), _) => after(*only),
-        _ => String::new(),
-    };
     html! {
         svg width="100%" height=(height) role="img" aria-label=(title) {
             @for (n, track) in tracks.iter().enumerate() {
                 @let top = n.saturating_mul(LANE);
                 @let (text, middle) = (top.saturating_add(15), top.saturating_add(27));
                 text x="0" y=(text) { (track.label) }
-                text.soft x="100%" y=(text) text-anchor="end" { (right(&track.marks)) }
+                text.soft x="100%" y=(text) text-anchor="end" {
+                    @match track.marks.first() {
+                        // All of it would meet the name on a narrow screen.
+                        Some((first, _)) if track.marks.len() > 1 => { (track.marks.len()) " ×" tspan.wide { " from " (after(*first)) } }
+                        Some((only, _)) => (after(*only)),
+                        None => {}
+                    }
+                }
                 line.rail x1="0" x2="100%" y1=(middle) y2=(middle) {}
                 @for (time, tone) in &track.marks {
                     circle class={ "mark " (tone.class()) } cx=(percent(*time, low, high)) cy=(middle) r="6" {}

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::chart::distribution;
-use crate::page::{facts, page, table};
+use crate::page::{facts, page, prose, table};
 use crate::slo::{Figures, Group, Metric, NAMED, Slo, Verdict, reasons};
 use crate::words::{count, duration};
 
@@ -79,7 +79,7 @@ fn detail(metric: &Metric) -> Markup {
                         html! { code { @match &sample.incident { Some(incident) => (incident), None => "–" } } },
                         html! { span.num { (sample.millis.map_or_else(|| "never".to_owned(), duration)) } },
                         html! { @match sample.in_time { Some(true) => span.good-text { "yes" }, Some(false) => span.bad-text { "no" }, None => "–" } },
-                        html! { @for record in &sample.records { code { (record) } " " } },
+                        html! { @for record in &sample.records { code { (prose(&record.to_string())) } " " } },
                     ])))
                 }
             }

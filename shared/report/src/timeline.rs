@@ -170,7 +170,7 @@ pub struct Timeline {
     pub end_state: String,
     /// What it is about.
     pub subject: Subject,
-    /// The interfaces, as the last outcome read them back.
+    /// The interfaces, as the last outcome read them back: those that are not sealed first.
     pub interfaces: Vec<Interface>,
     /// What an operator must still know: connections that may go on, what failed, what was found in the store.
     pub open: Vec<String>,
@@ -251,7 +251,10 @@ fn interfaces(outcome: &body::Outcome) -> Vec<Interface> {
         state: end.state.as_ref().map_or_else(unknown, ToString::to_string),
         trouble: end.trouble.as_ref().map(ToString::to_string),
     };
-    outcome.interfaces.iter().map(interface).collect()
+    let mut interfaces: Vec<_> = outcome.interfaces.iter().map(interface).collect();
+    // Of forty, the one that is not sealed is the one to be seen.
+    interfaces.sort_by_key(|end| end.state == "sealed");
+    interfaces
 }
 
 fn summary(incident: &Incident<'_>) -> String {
@@ -302,17 +305,6 @@ fn summary(incident: &Incident<'_>) -> String {
 fn open(incident: &Incident<'_>) -> Vec<String> {
     let mut said = Vec::new();
     if let Some((_, outcome)) = incident.last_outcome() {
-        match outcome.established {
-            Some(Established::MayPersist(idle)) => said.push(match idle {
-                Some(seconds) => {
-                    let millis = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000);
-                    format!("Connections that were open before may go on until they are idle for {}.", duration(millis))
-                }
-                None => "Connections that were open before may go on.".to_owned(),
-            }),
-            Some(Established::Unchanged) => said.push("Nothing changed for connections that were open before.".to_owned()),
-            None => said.push("No record says what became of connections that were open before.".to_owned()),
-        }
         for (group, rules) in outcome.rules_on_sealed_groups.iter().flatten() {
             said.push(format!("The sealed group {} has {rules} rules, and should have none.", clean(group)));
         }
@@ -327,6 +319,17 @@ fn open(incident: &Incident<'_>) -> Vec<String> {
                 let trouble = end.trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
                 said.push(format!("The interface {id} is {state}{trouble}."));
             }
+        }
+        match outcome.established {
+            Some(Established::MayPersist(idle)) => said.push(match idle {
+                Some(seconds) => {
+                    let millis = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000);
+                    format!("Connections that were open before may go on until they are idle for {}.", duration(millis))
+                }
+                None => "Connections that were open before may go on.".to_owned(),
+            }),
+            Some(Established::Unchanged) => said.push("Nothing changed for connections that were open before.".to_owned()),
+            None => said.push("No record says what became of connections that were open before.".to_owned()),
         }
     }
     for entry in incident.unanswered() {

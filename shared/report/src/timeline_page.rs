@@ -30,8 +30,8 @@ impl Timeline {
                 (table(&["interface", "state", "before", "after"], self.interfaces.iter().map(|end| vec![
                     html! { code { (end.id) } },
                     html! { span class={ "tag " (if end.state == "sealed" { "good-text" } else { "bad-text" }) } { (end.state) } @if let Some(trouble) = &end.trouble { " " (trouble) } },
-                    html! { code { (end.before) } },
-                    html! { code { (end.after) } },
+                    html! { code { (prose(&end.before)) } },
+                    html! { code { (prose(&end.after)) } },
                 ])))
                 @if !self.still_reachable.is_empty() {
                     p.sub { "What security groups never filter, so what a sealed machine still reaches: " (self.still_reachable.join(", ")) "." }
