@@ -141,6 +141,9 @@ fn for_people(report: &Report, listed: bool) -> String {
         None if report.records > 0 => lines.push("no log here: sessions that were dropped whole would not be missed".to_owned()),
         None => {}
     }
+    if report.records == 0 && report.standing == Standing::Failed {
+        lines.push("no record at all was found here: is this the folder that holds `rec/`?".to_owned());
+    }
     if !listed && report.records > 0 {
         lines.push("no versions.json here: second versions and delete markers were not looked for".to_owned());
     }

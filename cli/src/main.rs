@@ -13,6 +13,7 @@ mod source;
 mod spool;
 mod trust_command;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -43,7 +44,20 @@ fn main() -> ExitCode {
         Command::Prepare(command) => function::prepare(&command),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        // `cordon … | head`: the reader has enough and is told nothing. What the answer would have been is unknown: not 0.
+        if gone(&error) {
+            return ExitCode::from(PIPE_CLOSED);
+        }
+        let _unheard = writeln!(std::io::stderr(), "error: {error:#}");
         ExitCode::from(1)
     })
+}
+
+/// What a shell reports of a program that SIGPIPE ended: 128 + 13.
+const PIPE_CLOSED: u8 = 141;
+
+/// Whether it all came to whoever read our output having left.
+fn gone(error: &anyhow::Error) -> bool {
+    let broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(broken))
 }

@@ -12,6 +12,7 @@ use evidence::{RecordKey, Standing, Verifier};
 use ids::Sha256;
 
 use crate::evidence_command::now;
+use crate::report_command::record_key;
 use crate::source::{Reading, read_each};
 
 /// Make a receipt for one record: that it is in the log, under a signed checkpoint, to be checked offline by others' tools.
@@ -28,7 +29,8 @@ Exit codes:
 Examples:
   cordon evidence proof rec/quarantine/…-outcome.json archive/ --root seal=<fingerprint> --root quarantine=<fingerprint> -o receipt.tlog-proof")]
 pub(crate) struct Proof {
-    /// The record's key: rec/FUNCTION/YYYY/MM/DD/HH/mm/ID.ATTEMPT-KIND.json.
+    /// The record's key, rec/FUNCTION/YYYY/MM/DD/HH/mm/ID.ATTEMPT-KIND.json, or the path of its file.
+    #[arg(value_parser = record_key)]
     record: RecordKey,
     #[command(flatten)]
     reading: Reading,

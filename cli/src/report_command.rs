@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use evidence::log::{Batch, Checkpoint, Entry as LogEntry};
-use evidence::{RecordKey, Verifier, open_by};
+use evidence::{ParseKeyError, RecordKey, Verifier, open_by};
 use ids::{IncidentId, Timestamp};
 use report::{Entry, Period, Sealed, Targets, Tree, Watch, Worth, to_json, to_json_lines};
 use serde_json::Value;
@@ -21,18 +21,20 @@ use crate::source::{Reading, Store, read_each, signed};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Report {
-    /// Tell one incident moment by moment, each with its clock and its record.
     Timeline(TimelineOf),
-    /// Measure how soon incidents were detected, contained and closed.
     Slo(SloOf),
-    /// List every incident of a period, and say whether the list is complete.
+    /// List every incident of a period, and say whether the count is proved.
+    ///
+    /// It is if every record that the sealed log names was read, and a signed checkpoint is over them. The answer names that checkpoint and its
+    /// root; without a log it says `NOT PROVED`. The leaves beside an incident are those that name its records: `cordon evidence proof` makes
+    /// a receipt for any of them.
     Population(ListOf),
-    /// Show which controls have evidence.
+    /// Show which controls have evidence (NIST SP 800-53, SOC 2), and which have none.
+    ///
+    /// Each with its statement, how many records claim it and some of them. That is coverage: whether a control is effective, an assessor judges.
     Controls(ListOf),
-    /// Show where one record comes from, and what leans on it.
     Custody(CustodyOf),
     Completeness(completeness_command::CompletenessOf),
-    /// Write events (OCSF) or assessment results (OSCAL) for other tools.
     Export(ExportOf),
 }
 
@@ -43,7 +45,13 @@ Exit codes:
   0  verified, or self-consistent if no --root was given
   1  something does not hold (the report is written all the same, and says so first), or there is nothing to report
   2  wrong arguments
-  3  everything holds, but some records carry no endorsement (degraded)")]
+  3  everything holds, but some records carry no endorsement (degraded)
+
+Examples:
+  cordon evidence timeline inc-582222c0ebe0c78fc33d archive/ --format html -o timeline.html
+  cordon evidence slo archive/ --from 2026-11-01 --to 2026-12-01 --target seal-lag=99%@70
+  cordon evidence population s3://my-evidence --from 2026-10-01 --to 2027-01-01 --root seal=<fingerprint> --root quarantine=<fingerprint>
+  cordon evidence export archive/ --format oscal -o results.json")]
 pub(crate) struct Source {
     #[command(flatten)]
     reading: Reading,
@@ -55,7 +63,7 @@ pub(crate) struct Source {
 /// From when until when; all that is there, if not given.
 #[derive(Debug, Args)]
 pub(crate) struct When {
-    /// The first moment that counts: a day such as 2026-11-01, or RFC 3339.
+    /// The first moment that counts: a day such as 2026-11-01 (UTC), or RFC 3339. Without it and `--to`, all that is there counts.
     #[arg(long, value_name = "TIME", value_parser = moment, requires = "to")]
     from: Option<Timestamp>,
     /// The first moment that counts no more.
@@ -86,14 +94,16 @@ enum TimelineForm {
 
 /// Measure how soon incidents were detected, contained and closed, and how soon that was evidence.
 ///
-/// What could not be measured is listed with its reason. Drills are counted apart.
+/// Six measures: detection, containment (of severity 7.0 and above), revocation (time to revoke), recovery (MTTR), evidence-lag and seal-lag; each
+/// with its count, p50, p95 and longest, the records it is from, and what was left out, with the reason. Drills are counted apart.
 #[derive(Debug, Args)]
 pub(crate) struct SloOf {
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
     when: When,
-    /// Set a target, such as detection=95%@300: so many percent within so many seconds. Repeatable.
+    /// Set a measure's target: so many percent within so many seconds. Repeatable. Those set already: detection=95%@300,
+    /// containment=90%@1800.
     #[arg(long, value_name = "NAME=PERCENT%@SECONDS", value_parser = target)]
     target: Vec<String>,
     /// How to write it.
@@ -133,7 +143,8 @@ enum ListForm {
 /// files are as CloudTrail wrote them. Someone else's write, a second one, or a deletion is a finding, and the exit code is then 1.
 #[derive(Debug, Args)]
 pub(crate) struct CustodyOf {
-    /// The record's key: rec/FUNCTION/YYYY/MM/DD/HH/mm/ID.ATTEMPT-KIND.json.
+    /// The record's key, rec/FUNCTION/YYYY/MM/DD/HH/mm/ID.ATTEMPT-KIND.json, or the path of its file.
+    #[arg(value_parser = record_key)]
     record: RecordKey,
     #[command(flatten)]
     source: Source,
@@ -144,9 +155,10 @@ pub(crate) struct CustodyOf {
     json: bool,
 }
 
-/// Write events (OCSF 1.6) or assessment results (OSCAL 1.1) for other tools.
+/// Write events (OCSF 1.6) or assessment results (OSCAL 1.2) for other tools.
 ///
-/// OSCAL results import an assessment plan: a stub of one, `assessment-plan.json`, is written beside them.
+/// OCSF is Remediation Activity (7001) for what was read back, and Incident Finding (2005) for the incident's life, one event a line. OSCAL
+/// results import an assessment plan: a stub of one, `assessment-plan.json`, is written beside them.
 #[derive(Debug, Args)]
 pub(crate) struct ExportOf {
     #[command(flatten)]
@@ -156,12 +168,21 @@ pub(crate) struct ExportOf {
     /// `ocsf` is JSON lines; `oscal` needs --output.
     #[arg(long, value_enum)]
     format: ExportForm,
+    /// Add this to every OCSF event, which then says OCSF 1.9. `record_integrity` chains the events of a session by their fingerprints.
+    #[arg(long, value_enum, value_name = "PROFILE")]
+    profile: Vec<OcsfProfile>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ExportForm {
     Ocsf,
     Oscal,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OcsfProfile {
+    #[value(name = "record_integrity")]
+    RecordIntegrity,
 }
 
 /// A time as people type it: a whole day, or RFC 3339.
@@ -176,6 +197,20 @@ fn target(text: &str) -> Result<String, report::ParseTargetError> {
 }
 
 pub(crate) fn run(report: &Report) -> anyhow::Result<ExitCode> {
+    // What is wrong with the arguments is said before a bucket is read for minutes.
+    let (when, source) = match report {
+        Report::Timeline(of) => (None, &of.source),
+        Report::Slo(of) => (Some(&of.when), &of.source),
+        Report::Population(of) | Report::Controls(of) => (Some(&of.when), &of.source),
+        Report::Custody(of) => (None, &of.source),
+        Report::Export(of) => (Some(&of.when), &of.source),
+    };
+    let checked =
+        when.map_or(Ok(None), When::given).and(source.output.as_ref().map_or(Ok(()), |file| place(&source.reading.store, file)));
+    if let Err(error) = checked {
+        eprintln!("error: {error:#}");
+        return Ok(ExitCode::from(2));
+    }
     match report {
         Report::Timeline(of) => timeline(of),
         Report::Slo(of) => slo(of),
@@ -275,10 +310,17 @@ fn export(of: &ExportOf) -> anyhow::Result<ExitCode> {
         eprintln!("error: OSCAL is two documents: give --output FILE, and `{}` is written beside it", report::PLAN_FILE);
         return Ok(ExitCode::from(2));
     }
+    if of.format == ExportForm::Oscal && !of.profile.is_empty() {
+        eprintln!("error: --profile is for OCSF events: OSCAL results have none");
+        return Ok(ExitCode::from(2));
+    }
     let read = Read::from(&of.source)?;
     let Some(period) = of.when.period(&read.entries)? else { return read.nothing("there is no readable record") };
     let text = match of.format {
-        ExportForm::Ocsf => to_json_lines(&report::ocsf(&read.entries, period, env!("CARGO_PKG_VERSION"), &read.worth))?,
+        ExportForm::Ocsf => {
+            let attested = of.profile.contains(&OcsfProfile::RecordIntegrity);
+            to_json_lines(&report::ocsf(&read.entries, period, env!("CARGO_PKG_VERSION"), &read.worth, attested))?
+        }
         ExportForm::Oscal => {
             let documents = report::oscal(&read.entries, period, &read.worth);
             let results = of.source.output.as_deref().unwrap_or(Path::new(""));
@@ -286,7 +328,7 @@ fn export(of: &ExportOf) -> anyhow::Result<ExitCode> {
             if plan == results {
                 bail!("`{}` is where the plan goes: give the results another name", plan.display());
             }
-            write_file(&of.source.reading.store, &plan, &to_json(&documents.plan)?)?;
+            write_plan(&of.source.reading.store, &plan, &documents.plan)?;
             to_json(&documents.results)?
         }
     };
@@ -317,7 +359,7 @@ impl Read {
     pub(crate) fn from(source: &Source) -> anyhow::Result<Self> {
         let now = now()?;
         let mut verifier = Verifier::new(source.reading.root.clone());
-        let (mut entries, mut sealed) = (Vec::new(), BTreeMap::new());
+        let (mut entries, mut sealed, mut named) = (Vec::new(), BTreeMap::new(), 0);
         let (mut times, mut checkpoints) = (BTreeMap::new(), BTreeSet::new());
         read_each(&source.reading.store, &mut verifier, now, &mut |key, bytes, version| {
             if let Ok(batch) = Batch::parse(bytes) {
@@ -325,6 +367,7 @@ impl Read {
                 times.insert(batch.size, time);
                 for (index, entry) in (batch.before.saturating_add(1)..).zip(batch.entries) {
                     if let LogEntry::Record(record) = entry {
+                        named += 1;
                         sealed.insert(record.key, Sealed { index, batch: number, time });
                     }
                 }
@@ -346,7 +389,7 @@ impl Read {
         // In the order of their keys, as ever.
         entries.sort_by(|a: &Entry, b| a.key().cmp(b.key()));
         let report = verifier.finish(now);
-        let tree = report.log.as_ref().map(|log| Tree { size: log.size, root: log.root });
+        let tree = report.log.as_ref().map(|log| Tree::of(log, named));
         let checkpoints = checkpoints.iter().filter_map(|size| times.get(size).copied()).collect();
         Ok(Self { entries, worth: Worth::of(&report, now, tree), checkpoints })
     }
@@ -377,8 +420,28 @@ impl Read {
     }
 }
 
-/// Writes `text` to `file`, unless that lies among the evidence: there it would be a foreign object, and fail the next verification.
+/// Writes the plan beside the results, unless someone has put their own in its place.
+fn write_plan(evidence: &Store, file: &Path, plan: &Value) -> anyhow::Result<()> {
+    let title = |document: &Value| document.pointer("/assessment-plan/metadata/title").cloned();
+    let there = fs::read(file).ok();
+    let ours = |bytes: &Vec<u8>| serde_json::from_slice(bytes).is_ok_and(|there: Value| title(&there) == title(plan));
+    if there.is_some_and(|bytes| !ours(&bytes)) {
+        eprintln!("`{}` is not the stub that this program writes: it is left as it is, and the results import it", file.display());
+        return Ok(());
+    }
+    write_file(evidence, file, &to_json(plan)?)
+}
+
 fn write_file(evidence: &Store, file: &Path, text: &str) -> anyhow::Result<()> {
+    place(evidence, file)?;
+    fs::write(file, text).with_context(|| format!("could not write `{}`", file.display()))
+}
+
+/// Whether a report may be written to `file`: not among the evidence, where it would be a foreign object and fail the next verification.
+fn place(evidence: &Store, file: &Path) -> anyhow::Result<()> {
+    if file.is_dir() {
+        bail!("`{}` is a folder: name a file", file.display());
+    }
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let real = |path: &Path| fs::canonicalize(path).with_context(|| format!("there is no folder `{}`", path.display()));
     if let Store::Folder(evidence) = evidence
@@ -386,5 +449,11 @@ fn write_file(evidence: &Store, file: &Path, text: &str) -> anyhow::Result<()> {
     {
         bail!("`{}` lies among the evidence, where only records may be: choose another folder", file.display());
     }
-    fs::write(file, text).with_context(|| format!("could not write `{}`", file.display()))
+    Ok(())
+}
+
+/// A record's key, or the path of its file.
+pub(crate) fn record_key(text: &str) -> Result<RecordKey, ParseKeyError> {
+    let within = text.rfind("/rec/").and_then(|at| text.get(at.saturating_add(1)..));
+    text.parse().or_else(|error| within.ok_or(error)?.parse())
 }

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -283,7 +283,7 @@ fn oscal_goes_beside_its_plan_and_never_among_the_evidence() {
 
     let among = folder.path().join("results.json");
     let (code, text) = cordon(&["evidence", "export", path, "--format", "oscal", "--output", among.to_str().unwrap()]);
-    assert_eq!(code, Some(1), "{text}");
+    assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("lies among the evidence") && !among.exists(), "{text}");
 
     let out = TempDir::new().unwrap();
@@ -292,7 +292,100 @@ fn oscal_goes_beside_its_plan_and_never_among_the_evidence() {
     assert_eq!(code, Some(0), "{text}");
     let results: serde_json::Value = serde_json::from_slice(&fs::read(results).unwrap()).unwrap();
     let plan = results["assessment-results"]["import-ap"]["href"].as_str().unwrap();
-    assert!(out.path().join(plan).exists());
+    let plan = out.path().join(plan);
+    // The stub is written again; a plan of the reader's own is not written over.
+    fs::write(&plan, fs::read_to_string(&plan).unwrap().replace("reviewed-controls", "stale")).unwrap();
+    let export = || {
+        cordon(&["evidence", "export", path, "--format", "oscal", "--output", out.path().join("results.json").to_str().unwrap()])
+    };
+    assert_eq!(export().0, Some(0));
+    let stub = fs::read_to_string(&plan).unwrap();
+    assert!(stub.contains("reviewed-controls"));
+    let own = stub.replace("Cordon: what is assessed", "Our plan for 2026");
+    fs::write(&plan, &own).unwrap();
+    let (code, text) = export();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("left as it is") && fs::read_to_string(&plan).unwrap() == own, "{text}");
+}
+
+/// Wrong arguments are told as such, and before evidence is read: it may be a bucket, and take minutes.
+#[test]
+fn what_is_wrong_with_the_arguments_is_said_first() {
+    let (folder, records) = archive();
+    let path = folder.path().to_str().unwrap();
+    let missing = folder.path().join("no/such/report.json");
+    let out = TempDir::new().unwrap();
+    for (arguments, said) in [
+        (&["slo", path, "--from", "2026-12-01", "--to", "2026-11-01"][..], "the period ends at 2026-11-01T00:00:00.000Z"),
+        (&["population", "no/such/folder", "--from", "2026-12-01", "--to", "2026-11-01"], "the period ends at"),
+        (&["population", path, "--from", "2026-13-01", "--to", "2027-01-01"], "2026-13-01"),
+        (&["controls", path, "--output", missing.to_str().unwrap()], "there is no folder"),
+        (&["controls", path, "--output", out.path().to_str().unwrap()], "is a folder: name a file"),
+        (&["export", path, "--format", "oscal", "--profile", "record_integrity", "-o", "x.json"], "--profile is for OCSF events"),
+        (&["export", path, "--format", "ocsf", "--profile", "datetime"], "record_integrity"),
+        (&["timeline", "inc-1", path], "inc-1"),
+        (&["custody", "rec/x.json", path], "not a record's key"),
+    ] {
+        let (code, text) = cordon(&[&["evidence"], arguments].concat());
+        assert_eq!(code, Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(said) && !text.contains("SELF-CONSISTENT"), "{arguments:?}: {text}");
+    }
+    // A record may be named by the path that the shell completes.
+    let (code, text) = cordon(&["evidence", "custody", records[0].to_str().unwrap(), path]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(&name(&records[0])), "{text}");
+}
+
+#[test]
+fn a_folder_that_holds_something_else_is_asked_about() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("notes.txt"), "not evidence").unwrap();
+    let (code, text) = verify(&folder);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("notes.txt") && text.contains("is this the folder that holds `rec/`?"), "{text}");
+    let (code, text) = cordon(&["evidence", "population", folder.path().to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("there is no readable record"), "{text}");
+}
+
+#[test]
+fn a_reader_who_leaves_is_told_nothing() {
+    let (folder, _) = archive();
+    let path = folder.path().to_str().unwrap();
+    for arguments in [&["verify", path][..], &["timeline", "inc-582222c0ebe0c78fc33d", path, "--format", "html"], &["slo", path]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_cordon"))
+            .arg("evidence")
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(141), "{arguments:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+    }
+}
+
+/// What a newcomer reads: every command says what it is for, and every option what it does.
+#[test]
+fn every_command_explains_itself() {
+    let (_, list) = cordon(&["evidence", "--help"]);
+    let commands = list.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
+    let names = commands.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
+    let commands: Vec<_> = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect();
+    assert!(commands.len() >= 13, "{commands:?}");
+    for command in commands {
+        let (code, help) = cordon(&["evidence", command, "--help"]);
+        assert_eq!(code, Some(0), "{help}");
+        let about = help.split("Usage:").next().unwrap().trim();
+        assert!(about.len() > 30 && !about.starts_with("A report over"), "{command}: {about}");
+        let blocks = help.split("\n\n").filter(|block| block.trim_start().starts_with('-') || block.trim_start().starts_with('<'));
+        for block in blocks {
+            // The name on one line, what it does below or beside it.
+            assert!(block.trim().lines().count() > 1 || block.trim().contains("  "), "{command}: {block}");
+        }
+    }
 }
 
 #[test]

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Gets the strangers ready and prints the folder they are in: Sigstore's verifier from npm, securesystemslib from PyPI, and a small
-# program around Go's x/mod, if Go and Debian's golang-golang-x-mod-dev are here. Which of them are missing, the tests say.
+# Gets the strangers ready and prints the folder they are in: Sigstore's verifier from npm; from PyPI securesystemslib, compliance-trestle
+# and validators of OCSF; and a small program around Go's x/mod, if Go and Debian's golang-golang-x-mod-dev are here. Which of them are
+# missing, the tests say.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${CORDON_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cordon}
-home=$cache/strangers-$(cat "$here"/package-lock.json "$here"/*.js "$here"/*.py "$here"/*.go | sha256sum | cut -c1-16)
+home=$cache/strangers-$(cat "$here"/*.json "$here"/*.js "$here"/*.py "$here"/*.go | sha256sum | cut -c1-16)
 mkdir -p "$home"
-cp "$here"/package.json "$here"/package-lock.json "$here"/sigstore.js "$here"/dsse.py "$home"
+cp "$here"/*.json "$here"/*.js "$here"/*.py "$home"
 if [ ! -e "$home/node_modules/.complete" ] && command -v npm >/dev/null; then
   (cd "$home" && npm ci --ignore-scripts --no-audit --no-fund --silent >&2) && touch "$home/node_modules/.complete"
 fi

@@ -77,7 +77,8 @@ async fn decline<S: Worm>(
     decision: Decision,
     (said, attention, reason): (Said, Attention, String),
 ) -> Result<Answer, Transient> {
-    let cause = cause.clone().decided(&decision);
+    // Nothing is done here, whatever the playbook would have had done.
+    let cause = cause.clone().decided(&decision).claiming(environment.playbook.deciding());
     let rule = decision.rule.clone();
     let body = DecisionBody { decision, signal: signal.clone(), reason: reason.clone() };
     let draft = cause.draft(Kind::Decision, 1, environment.playbook.digest(), body);

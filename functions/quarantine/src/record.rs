@@ -44,9 +44,14 @@ impl Cause {
     /// The same cause under the decision of the playbook.
     pub(crate) fn decided(mut self, decision: &Decision) -> Self {
         self.rule = Some(decision.rule.clone());
+        self.claiming(&decision.controls)
+    }
+
+    /// The same cause, with records that are evidence for these controls only.
+    pub(crate) fn claiming(mut self, controls: &[playbook::Control]) -> Self {
         let control =
             |control: &playbook::Control| evidence::Control { framework: control.framework.clone(), id: control.id.clone() };
-        self.controls = decision.controls.iter().map(control).collect();
+        self.controls = controls.iter().map(control).collect();
         self
     }
 

@@ -9,7 +9,7 @@ use signal::{FindingType, Signal};
 use crate::circumstances::Circumstances;
 use crate::policies::{Answer, Answers, Policies, Rule, name};
 use crate::table::Table;
-use crate::{Decision, Facts, Mitigation, NO_RULE, POLICY_ERROR, PlaybookError, Posture, Row, Verdict};
+use crate::{Control, Decision, Facts, Mitigation, NO_RULE, POLICY_ERROR, PlaybookError, Posture, Row, Verdict};
 
 const POLICIES: &str = include_str!("../../../infra/policies/quarantine.cedar");
 const SCHEMA: &str = include_str!("../../../infra/policies/cordon.cedarschema");
@@ -61,6 +61,12 @@ impl Playbook {
         &self.table.rows
     }
 
+    /// What any decision is evidence for, whatever comes of it.
+    #[must_use]
+    pub fn deciding(&self) -> &[Control] {
+        &self.table.every_decision
+    }
+
     /// The row that answers findings of this type.
     #[must_use]
     pub fn row(&self, kind: &FindingType) -> Option<&Row> {
@@ -82,7 +88,9 @@ impl Playbook {
         let Opinion { verdict, rule, reason, would } = self.weigh(mitigation, &answers);
 
         let row = row.filter(|_| verdict != Verdict::NotifyOnly);
-        let controls: BTreeSet<_> = self.table.every_decision.iter().chain(row.into_iter().flat_map(|row| &row.controls)).collect();
+        // A row's controls are what doing it is evidence for: a person who is asked has not done it.
+        let doing = row.filter(|_| verdict == Verdict::Do).map_or(&[][..], |row| &row.controls);
+        let controls: BTreeSet<_> = self.deciding().iter().chain(doing).collect();
         Decision {
             verdict,
             mitigation: row.map_or(Mitigation::None, |row| row.mitigation),

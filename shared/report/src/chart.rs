@@ -24,7 +24,44 @@ impl Tone {
     }
 }
 
-/// A lane: what happened from when until when, in milliseconds of any one clock. A moment ends where it begins.
+/// Moments of one sort, in milliseconds of any one clock, the earliest first.
+#[derive(Debug, Clone)]
+pub(crate) struct Track {
+    pub(crate) label: String,
+    pub(crate) marks: Vec<(i64, Tone)>,
+}
+
+/// Tracks under one another on one axis: each has its name above, and to the right how long after the first moment of all it came, or
+/// came first.
+pub(crate) fn moments(title: &str, tracks: &[Track]) -> Markup {
+    let times = || tracks.iter().flat_map(|track| track.marks.iter().map(|(time, _)| *time));
+    let (low, high) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
+    let height = tracks.len().saturating_mul(LANE).saturating_add(6);
+    let after = |time: i64| format!("+{}", duration(time.saturating_sub(low)));
+    html! {
+        svg width="100%" height=(height) role="img" aria-label=(title) {
+            @for (n, track) in tracks.iter().enumerate() {
+                @let top = n.saturating_mul(LANE);
+                @let (text, middle) = (top.saturating_add(15), top.saturating_add(27));
+                text x="0" y=(text) { (track.label) }
+                text.soft x="100%" y=(text) text-anchor="end" {
+                    @match track.marks.first() {
+                        // All of it would meet the name on a narrow screen.
+                        Some((first, _)) if track.marks.len() > 1 => { (track.marks.len()) " ×" tspan.wide { " from " (after(*first)) } }
+                        Some((only, _)) => (after(*only)),
+                        None => {}
+                    }
+                }
+                line.rail x1="0" x2="100%" y1=(middle) y2=(middle) {}
+                @for (time, tone) in &track.marks {
+                    circle class={ "mark " (tone.class()) } cx=(percent(*time, low, high)) cy=(middle) r="6" {}
+                }
+            }
+        }
+    }
+}
+
+/// A lane: what took from when until when, in milliseconds of any one clock.
 #[derive(Debug, Clone)]
 pub(crate) struct Lane {
     pub(crate) label: String,
@@ -43,7 +80,7 @@ fn percent(value: i64, low: i64, high: i64) -> String {
     format!("{}.{}%", permille / 10, permille % 10)
 }
 
-/// Lanes under one another on one axis: each has its name above, and to the right when it began or how long it took.
+/// Lanes under one another on one axis: each has its name above, and to the right how long it took.
 pub(crate) fn lanes(title: &str, lanes: &[Lane]) -> Markup {
     let low = lanes.iter().map(|lane| lane.from).min().unwrap_or(0);
     let high = lanes.iter().map(|lane| lane.to).max().unwrap_or(0);
@@ -53,21 +90,15 @@ pub(crate) fn lanes(title: &str, lanes: &[Lane]) -> Markup {
             @for (n, lane) in lanes.iter().enumerate() {
                 @let top = n.saturating_mul(LANE);
                 @let (text, middle) = (top.saturating_add(15), top.saturating_add(27));
-                @let moment = lane.from == lane.to;
-                @let right = if moment { format!("+{}", duration(lane.from.saturating_sub(low))) } else { duration(lane.to.saturating_sub(lane.from)) };
                 text x="0" y=(text) { (lane.label) }
-                text.soft x="100%" y=(text) text-anchor="end" { (right) }
+                text.soft x="100%" y=(text) text-anchor="end" { (duration(lane.to.saturating_sub(lane.from))) }
                 line.rail x1="0" x2="100%" y1=(middle) y2=(middle) {}
-                @if moment {
-                    circle class={ "mark " (lane.tone.class()) } cx=(percent(lane.from, low, high)) cy=(middle) r="6" {}
-                } @else {
-                    svg x=(percent(lane.from, low, high)) y=(middle.saturating_sub(5)) width=(percent(lane.to.saturating_sub(lane.from), 0, high.saturating_sub(low))) height="10" {
-                        rect class={ "bar " (lane.tone.class()) } width="100%" height="10" rx="2" {}
-                    }
-                    // A bar of less than a pixel would not be seen.
-                    @if percent(lane.to.saturating_sub(lane.from), 0, high.saturating_sub(low)).starts_with("0.") {
-                        rect class={ "bar " (lane.tone.class()) } x=(percent(lane.from, low, high)) y=(middle.saturating_sub(5)) width="2" height="10" {}
-                    }
+                svg x=(percent(lane.from, low, high)) y=(middle.saturating_sub(5)) width=(percent(lane.to.saturating_sub(lane.from), 0, high.saturating_sub(low))) height="10" {
+                    rect class={ "bar " (lane.tone.class()) } width="100%" height="10" rx="2" {}
+                }
+                // A bar of less than a pixel would not be seen.
+                @if percent(lane.to.saturating_sub(lane.from), 0, high.saturating_sub(low)).starts_with("0.") {
+                    rect class={ "bar " (lane.tone.class()) } x=(percent(lane.from, low, high)) y=(middle.saturating_sub(5)) width="2" height="10" {}
                 }
             }
         }

@@ -7,6 +7,7 @@ use evidence::RecordKey;
 use ids::Timestamp;
 use serde::Serialize;
 
+use crate::catalogue::{KNOWN, known};
 use crate::clean::{cell, clean};
 use crate::entry::Entry;
 use crate::period::Period;
@@ -23,6 +24,10 @@ pub struct Covered {
     pub framework: String,
     /// The control in it.
     pub id: String,
+    /// Its name, if this program knows it.
+    pub title: Option<&'static str>,
+    /// The statement in OSCAL's catalogue that the records bear on, if this program knows it.
+    pub statement: Option<&'static str>,
     /// How many records name it.
     pub records: usize,
     /// How many of each function and kind, such as `quarantine outcome`.
@@ -46,8 +51,21 @@ pub struct Coverage {
     pub period: Option<Period>,
     /// By framework and control.
     pub controls: Vec<Covered>,
+    /// Controls that Cordon's records can name, and none here does.
+    pub uncovered: Vec<Uncovered>,
     /// Records that name no control.
     pub without: usize,
+}
+
+/// A control that Cordon's records can name, and none of the period does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Uncovered {
+    /// The catalogue.
+    pub framework: &'static str,
+    /// The control in it.
+    pub id: &'static str,
+    /// Its name.
+    pub title: &'static str,
 }
 
 /// Which controls the records of `period` (all, if none is given) are evidence for. That is coverage, not effectiveness.
@@ -56,7 +74,13 @@ pub fn controls(entries: &[Entry], period: Option<Period>, worth: &Worth) -> Cov
     let mut mine: Vec<&Entry> =
         entries.iter().filter(|entry| period.is_none_or(|period| period.contains(entry.header.time))).collect();
     mine.sort_by_key(|entry| (entry.header.time, entry.key()));
-    let covered = by_control(&mine).into_iter().filter_map(|((framework, id), records)| {
+    let by_control = by_control(&mine);
+    let named = |framework: &str, id: &str| by_control.keys().any(|(f, i)| f == framework && i == id);
+    let uncovered = KNOWN.iter().filter(|known| !named(known.framework, known.id));
+    let uncovered: Vec<_> =
+        uncovered.map(|known| Uncovered { framework: known.framework, id: known.id, title: known.title }).collect();
+    let covered = by_control.into_iter().filter_map(|((framework, id), records)| {
+        let known = known(&framework, &id);
         let mut kinds = BTreeMap::new();
         for entry in &records {
             *kinds.entry(format!("{} {}", entry.key().function, entry.key().kind.as_str())).or_default() += 1;
@@ -67,6 +91,8 @@ pub fn controls(entries: &[Entry], period: Option<Period>, worth: &Worth) -> Cov
         Some(Covered {
             framework,
             id,
+            title: known.map(|known| known.title),
+            statement: known.and_then(|known| known.statement),
             records: records.len(),
             kinds,
             incidents: incidents.len(),
@@ -79,6 +105,7 @@ pub fn controls(entries: &[Entry], period: Option<Period>, worth: &Worth) -> Cov
         evidence: worth.clone(),
         period,
         controls: covered.collect(),
+        uncovered,
         without: mine.iter().filter(|entry| entry.header.controls.is_empty()).count(),
     }
 }
@@ -117,17 +144,20 @@ impl Coverage {
         ));
         for control in &self.controls {
             let kinds: Vec<_> = control.kinds.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-            line(format!(
-                "\n{} {}: {} of {}",
-                control.framework,
-                control.id,
-                count(control.records, "record"),
-                count(control.incidents, "incident")
-            ));
+            let title = control.title.unwrap_or("not a control that this program knows");
+            let statement = control.statement.map(|statement| format!(" [{statement}]")).unwrap_or_default();
+            line(format!("\n{} {}, {title}{statement}", control.framework, control.id));
+            line(format!("  {} of {}", count(control.records, "record"), count(control.incidents, "incident")));
             line(format!("  {}; {} … {}", kinds.join(", "), control.first, control.last));
             for key in &control.samples {
                 line(format!("  {key}"));
             }
+        }
+        if !self.uncovered.is_empty() {
+            line("\nno record here names".to_owned());
+        }
+        for control in &self.uncovered {
+            line(format!("  {} {}, {}", control.framework, control.id, control.title));
         }
         out
     }
@@ -141,6 +171,8 @@ impl Coverage {
         writer.write_record([
             "framework",
             "control",
+            "title",
+            "statement",
             "records",
             "incidents",
             "kinds",
@@ -155,6 +187,8 @@ impl Coverage {
             writer.write_record([
                 &cell(&control.framework),
                 &cell(&control.id),
+                control.title.unwrap_or_default(),
+                control.statement.unwrap_or_default(),
                 &control.records.to_string(),
                 &control.incidents.to_string(),
                 &kinds.join("; "),
@@ -163,6 +197,11 @@ impl Coverage {
                 &samples.join(" "),
                 self.evidence.word(),
             ])?;
+        }
+        // An auditor who filters by framework sees what is not covered, too.
+        for control in &self.uncovered {
+            let (framework, id, title, standing) = (control.framework, control.id, control.title, self.evidence.word());
+            writer.write_record([framework, id, title, "", "0", "0", "", "", "", "", standing])?;
         }
         let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())

@@ -2,6 +2,7 @@
 
 mod accesses;
 mod body;
+mod catalogue;
 mod chart;
 mod clean;
 mod completeness;
@@ -27,7 +28,7 @@ pub use completeness::{
     Called, Compared, Completeness, Coverage as TrailCoverage, Finding, FindingKind, Left, OwnWrites, ParseResponderError,
     Question, Reconciliation, Responder, Seen as SeenOfRole, Span as SeenBetween,
 };
-pub use controls::{Coverage, Covered, controls};
+pub use controls::{Coverage, Covered, Uncovered, controls};
 pub use custody::{Custody, Naming, Neighbour, custody};
 pub use entry::{Entry, Sealed, Vouched};
 pub use incident::Nature;

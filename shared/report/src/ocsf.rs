@@ -1,6 +1,7 @@
 //! Events of the Open Cybersecurity Schema Framework, for a SIEM or a security lake.
 
 use evidence::{Kind, Standing};
+use ids::Sha256;
 use serde_json::{Map, Value, json};
 use signal::Level;
 
@@ -12,6 +13,8 @@ use crate::worth::Worth;
 
 /// The schema that these events are written for.
 const SCHEMA: &str = "1.6.0";
+/// The schema that has the profile `record_integrity`.
+const ATTESTED_SCHEMA: &str = "1.9.0";
 /// Remediation Activity, category Remediation.
 const REMEDIATION: (u64, u64) = (7, 7001);
 /// Incident Finding, category Findings.
@@ -22,18 +25,88 @@ const INCIDENT: (u64, u64) = (2, 2005);
 /// A Remediation Activity (7001) tells what an outcome read back. It has no room for the finding: that is under `unmapped`, and in the
 /// Incident Finding (2005) of the same `metadata.correlation_uid`. Preparations are neither and are left out. Every event carries the
 /// evidence's standing under `unmapped`.
+///
+/// With `attested`, each also carries the profile `record_integrity` of OCSF 1.9.0: its own fingerprint, and that of the event before it in
+/// the same session, so that an event that is changed or taken out later is missed. Its chain is made over all of `entries`, and `period`
+/// cuts a piece out of it. The fingerprints are of the *events*, as the profile wants it, and nobody signs an export: what is signed is the
+/// record, whose digest, session, number and predecessor are under `unmapped`, and so under the fingerprint.
 #[must_use]
-pub fn ocsf(entries: &[Entry], period: Period, product_version: &str, worth: &Worth) -> Vec<Value> {
+pub fn ocsf(entries: &[Entry], period: Period, product_version: &str, worth: &Worth, attested: bool) -> Vec<Value> {
     let mut events = Vec::new();
     for incident in incidents(entries).iter().filter(|incident| incident.nature() != Nature::Preparation) {
-        for (n, entry) in incident.entries.iter().enumerate().filter(|(_, entry)| period.contains(entry.header.time)) {
+        for (n, entry) in incident.entries.iter().enumerate() {
             let event = Event { incident, entry, version: product_version, standing: worth.standing };
-            events.extend(event.lifecycle(n == 0));
-            events.extend(event.remediation());
+            let made = event.lifecycle(n == 0).into_iter().chain(event.remediation());
+            events.extend(made.map(|event| (*entry, event)));
         }
     }
+    if attested {
+        attest(&mut events);
+    }
+    let mut events: Vec<_> =
+        events.into_iter().filter(|(entry, _)| period.contains(entry.header.time)).map(|(_, event)| event).collect();
     events.sort_by_key(|event| event.get("time").and_then(Value::as_i64));
     events
+}
+
+/// Adds the profile `record_integrity`: one chain for each session, in the order of its numbers.
+fn attest(events: &mut [(&Entry, Value)]) {
+    events.sort_by(|(a, _), (b, _)| {
+        let place = |entry: &Entry| (entry.header.session.id.clone(), entry.header.session.seq);
+        // An incident's own event comes before what was done, as it is written.
+        place(a).cmp(&place(b))
+    });
+    let mut previous: Option<(&Entry, Value)> = None;
+    for (entry, event) in events {
+        let session = &entry.header.session.id;
+        let mut attestation = object(json!({ "chain_uid": session }));
+        if let Some((_, before)) = previous.take().filter(|(before, _)| before.header.session.id == *session) {
+            attestation.insert("prev_event".to_owned(), before);
+        }
+        let fingerprint = put_attestation(event, attestation);
+        let uid = event.get("metadata").and_then(|metadata| metadata.get("uid")).cloned().unwrap_or_default();
+        previous = Some((*entry, json!({ "uid": uid, "type_uid": event.get("type_uid"), "fingerprint": fingerprint })));
+    }
+}
+
+/// Puts `attestation` into `event`, with the fingerprint of the whole: SHA-256 over its form of RFC 8785, in which the fingerprint is not.
+fn put_attestation(event: &mut Value, mut attestation: Map<String, Value>) -> Value {
+    let Value::Object(fields) = event else { return Value::Null };
+    if let Some(Value::Object(metadata)) = fields.get_mut("metadata") {
+        metadata.insert("version".to_owned(), json!(ATTESTED_SCHEMA));
+        if let Some(Value::Array(profiles)) = metadata.get_mut("profiles") {
+            profiles.push(json!("record_integrity"));
+        }
+    }
+    fields.insert("attestation_list".to_owned(), json!([attestation]));
+    let fingerprint = json!({
+        "algorithm_id": 3,
+        "algorithm": "SHA-256",
+        "encoding_id": 1,
+        "encoding": "Hex",
+        "serialization_id": 2,
+        "serialization": "JCS",
+        "value": Sha256::of(canonical(&Value::Object(fields.clone())).as_bytes()),
+    });
+    attestation.insert("fingerprint".to_owned(), fingerprint.clone());
+    fields.insert("attestation_list".to_owned(), json!([attestation]));
+    fingerprint
+}
+
+/// A value in the one form of RFC 8785, for values whose numbers are whole: no event here has another.
+fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+            let fields: Vec<_> =
+                fields.into_iter().map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), canonical(value))).collect();
+            format!("{{{}}}", fields.join(","))
+        }
+        Value::Array(values) => format!("[{}]", values.iter().map(canonical).collect::<Vec<_>>().join(",")),
+        // `serde_json` writes texts, whole numbers, truths and null as RFC 8785 does.
+        other => other.to_string(),
+    }
 }
 
 struct Event<'a> {
@@ -88,6 +161,8 @@ impl Event<'_> {
                 "session": entry.header.session.id,
                 "session_seq": entry.header.session.seq,
                 "prev_sha256": entry.header.session.prev,
+                "session_key": entry.header.session.key.fingerprint(),
+                "endorsed_by": entry.vouched.as_ref().map(|vouched| vouched.endorser),
                 "rule": entry.header.rule,
                 "playbook_sha256": entry.header.playbook,
                 "nature": self.incident.nature(),
@@ -238,5 +313,25 @@ fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(fields) => fields,
         _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of RFC 8785, 3.2.3, without its numbers that are not whole.
+    #[test]
+    fn there_is_one_form() {
+        let value: Value = serde_json::from_str(
+            r#"{"numbers": [333333333, 4, 0, -7], "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/",
+                "literals": [null, true, false], "\u20ac": "Euro", "\r": "CR", "\ufb33": "Dalet", "1": "One", "\ud83d\ude00": "Smiley",
+                "\u0080": "Control", "\u00f6": "o"}"#,
+        )
+        .unwrap();
+        let wanted = "{\"\\r\":\"CR\",\"1\":\"One\",\"literals\":[null,true,false],\"numbers\":[333333333,4,0,-7],\
+            \"string\":\"€$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\",\"\u{80}\":\"Control\",\"ö\":\"o\",\"€\":\"Euro\",\"😀\":\"Smiley\",\
+            \"\u{fb33}\":\"Dalet\"}";
+        assert_eq!(canonical(&value), wanted);
     }
 }

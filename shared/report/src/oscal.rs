@@ -6,14 +6,15 @@ use evidence::RecordKey;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::catalogue::known;
 use crate::controls::by_control;
 use crate::entry::Entry;
 use crate::incident::incidents;
 use crate::period::Period;
 use crate::worth::Worth;
 
-/// The version these documents are written for (NIST, OSCAL 1.1.3; later ones of the same major read them).
-const OSCAL: &str = "1.1.3";
+/// The version these documents are written for: the newest that compliance-trestle reads.
+const OSCAL: &str = "1.2.1";
 /// The name under which the results expect the plan: beside them.
 pub const PLAN_FILE: &str = "assessment-plan.json";
 /// The name space of every UUID here: UUIDv5 of `urn:cordon:oscal` under RFC 9562's name space for URLs.
@@ -39,6 +40,12 @@ fn control_id(id: &str) -> String {
     let id = id.to_lowercase().replace('(', ".").replace(')', "");
     let token: String = id.chars().map(|c| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' }).collect();
     if token.starts_with(|c: char| c.is_alphabetic() || c == '_') { token } else { format!("_{token}") }
+}
+
+/// The statement that records bear on. Where no catalogue in OSCAL is known, its name is made as NIST makes them.
+fn statement_id(framework: &str, id: &str) -> String {
+    let statement = known(framework, id).and_then(|known| known.statement);
+    statement.map_or_else(|| format!("{}_smt", control_id(id)), ToOwned::to_owned)
 }
 
 /// Assessment results from the records of `period`: an observation for each record that names a control, a finding for each control.
@@ -87,8 +94,8 @@ pub fn oscal(entries: &[Entry], period: Period, worth: &Worth) -> Oscal {
                 "title": format!("{framework} {control}"),
                 "description": format!("What Cordon's records show for {framework} {control}."),
                 "target": {
-                    "type": "objective-id",
-                    "target-id": format!("{}_obj", control_id(control)),
+                    "type": "statement-id",
+                    "target-id": statement_id(framework, control),
                     "status": { "state": if satisfied { "satisfied" } else { "not-satisfied" }, "remarks": remarks },
                 },
                 "related-observations": related,

@@ -29,7 +29,7 @@ pub(crate) fn page(title: &str, subtitle: &str, worth: &Worth, content: &Markup)
                     header {
                         p.brand { "Cordon" }
                         h1 { (title) }
-                        p.sub { (subtitle) }
+                        p.sub { (prose(subtitle)) }
                     }
                     (banner(worth))
                     (content)
@@ -52,7 +52,7 @@ fn banner(worth: &Worth) -> Markup {
         section class={ "banner " (class) } aria-label="standing of the evidence" {
             p { strong { (worth.word()) } " — " (worth.meaning) "." }
             @if !worth.faults.is_empty() {
-                ul { @for fault in worth.shown() { li { (fault) } } }
+                ul { @for fault in worth.shown() { li { (prose(&fault.to_string())) } } }
             }
             @if worth.unshown() > 0 {
                 p { "And " (worth.unshown()) " more; " code { "cordon evidence verify" } " lists them all." }
@@ -79,6 +79,23 @@ fn verify(worth: &Worth) -> Markup {
                 None => p { "No sealed log was given: nothing here shows that no record is missing at the end." },
             }
             p.sub { (worth.records) " records, checked at " time datetime=(worth.checked) { (worth.checked) } "." }
+        }
+    }
+}
+
+/// Text for people, broken over lines where it reads well: an id or a time stays whole, a long name or path breaks behind its parts.
+pub(crate) fn prose(text: &str) -> Markup {
+    const WHOLE: usize = 30;
+    html! {
+        @for (n, word) in text.split(' ').enumerate() {
+            @if n > 0 { " " }
+            @if word.len() > 20 && word.contains(['/', ':']) {
+                @for part in word.split_inclusive(['/', ':']) { (part) wbr; }
+            } @else if word.contains('-') && word.len() <= WHOLE {
+                span.whole { (word) }
+            } @else {
+                (word)
+            }
         }
     }
 }

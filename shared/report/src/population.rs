@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use evidence::Kind;
+use evidence::log::checkpoint_key;
+use evidence::{Kind, Standing};
 use ids::{IncidentId, Timestamp};
 use serde::Serialize;
 
@@ -11,7 +12,7 @@ use crate::entry::Entry;
 use crate::incident::{Nature, incidents};
 use crate::period::Period;
 use crate::words::count;
-use crate::worth::Worth;
+use crate::worth::{Tree, Worth};
 
 /// An incident with at least one record in the period.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -36,6 +37,8 @@ pub struct Member {
     pub severity: Option<String>,
     /// What it is about.
     pub target: Option<String>,
+    /// The leaves of the log that name its records; what is not sealed yet has none.
+    pub leaves: Vec<u64>,
 }
 
 /// Every incident of a period.
@@ -45,12 +48,14 @@ pub struct Population {
     pub evidence: Worth,
     /// The period.
     pub period: Period,
-    /// Whether the list is complete, and over what.
+    /// Whether the count is proved, and by what: `Proved: …` or `Not proved: …`.
     pub completeness: String,
-    /// True only if every leaf of the sealed log is here and nothing fails.
+    /// True only if the log is whole and under a signed checkpoint, every record that it names is here, and nothing fails.
     pub complete: bool,
     /// How many incidents.
     pub total: usize,
+    /// How many of them have a record under the signed checkpoint. The others rest on what is not sealed yet.
+    pub sealed: usize,
     /// How many of each nature.
     pub by_nature: BTreeMap<Nature, usize>,
     /// How many in each end state.
@@ -81,6 +86,7 @@ pub fn population(entries: &[Entry], period: Period, worth: &Worth) -> Populatio
             finding_type: incident.finding_type().map(ToString::to_string),
             severity: incident.severity().map(|severity| severity.to_string()),
             target: incident.target(),
+            leaves: leaves(&incident.entries),
         });
     }
     let (mut by_nature, mut by_end_state) = (BTreeMap::new(), BTreeMap::new());
@@ -89,13 +95,15 @@ pub fn population(entries: &[Entry], period: Period, worth: &Worth) -> Populatio
         *by_end_state.entry(member.end_state.clone()).or_default() += 1;
     }
     let refused = |entry: &&Entry| entry.incident().is_none() && entry.is(Kind::Refusal) && period.contains(entry.header.time);
-    let (complete, completeness) = completeness(entries, worth);
+    let (complete, completeness) = completeness(entries, period, worth);
+    let signed = worth.tree.as_ref().map_or(0, |tree| tree.signed);
     Population {
         evidence: worth.clone(),
         period,
         completeness,
         complete,
         total: members.len(),
+        sealed: members.iter().filter(|member| member.leaves.first().is_some_and(|leaf| *leaf < signed)).count(),
         by_nature,
         by_end_state,
         refusals: entries.iter().filter(refused).count(),
@@ -103,29 +111,62 @@ pub fn population(entries: &[Entry], period: Period, worth: &Worth) -> Populatio
     }
 }
 
-/// A list is complete over a tree if every one of its leaves is here: each index once, from 0.
-fn completeness(entries: &[Entry], worth: &Worth) -> (bool, String) {
-    let Some(tree) = &worth.tree else {
-        return (
-            false,
-            "Not shown to be complete: no sealed log was given, so nothing says how many records there should be.".to_owned(),
-        );
-    };
-    let mut leaves: Vec<u64> =
-        entries.iter().filter_map(|entry| Some(entry.sealed?.index)).filter(|leaf| *leaf < tree.size).collect();
+/// The leaves that name these records, in ascending order, each once.
+fn leaves(entries: &[&Entry]) -> Vec<u64> {
+    let mut leaves: Vec<u64> = entries.iter().filter_map(|entry| Some(entry.sealed?.index)).collect();
     leaves.sort_unstable();
     leaves.dedup();
-    let (size, root) = (tree.size, tree.root);
-    let here = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
-    let unsealed = entries.iter().filter(|entry| entry.sealed.is_none()).count();
-    let beside = if unsealed > 0 { format!(" {} not sealed yet.", count(unsealed, "record")) } else { String::new() };
-    if worth.failed() {
-        (false, format!("Not complete: the evidence fails, whatever the log of {size} leaves with root {root} says.{beside}"))
-    } else if here == size {
-        (true, format!("Complete over the sealed log of {size} leaves with root {root}: each leaf was read.{beside}"))
-    } else {
-        (false, format!("Not complete: the sealed log has {size} leaves (root {root}), and {here} of them were read.{beside}"))
+    leaves
+}
+
+/// A count is proved if every leaf that names a record was read, each under the root that a checkpoint signs. That the leaves are those of
+/// that root is the verifier's finding; here they are counted.
+fn completeness(entries: &[Entry], period: Period, worth: &Worth) -> (bool, String) {
+    let Some(tree) = &worth.tree else {
+        return (false, "Not proved: no sealed log is here, so nothing says how many records there should be.".to_owned());
+    };
+    let Tree { log, size, root, records, signed, newest } = tree;
+    let here = leaves(&entries.iter().collect::<Vec<_>>()).into_iter().filter(|leaf| leaf < size).count();
+    let here = u64::try_from(here).unwrap_or(u64::MAX);
+    let unsealed = entries.iter().filter(|entry| entry.sealed.is_none() && period.contains(entry.header.time)).count();
+    let mut beside = String::new();
+    if unsealed > 0 {
+        let (records, are) = (count(unsealed, "record"), plural(unsealed, "is", "are"));
+        beside += &format!(" {records} of the period {are} not in the log yet: what rests on that alone is counted, not proved.");
     }
+    if *newest < period.to {
+        beside += &format!(" The log ends at {newest}, before the period does: what came later would not be in it.");
+    }
+    let of_log = format!("the log `{log}` ({size} leaves, root {root})");
+    if worth.failed() {
+        (false, format!("Not proved: the evidence fails, whatever {of_log} says.{beside}"))
+    } else if here != *records {
+        (false, format!("Not proved: {of_log} names {records} records, and {here} of them were read.{beside}"))
+    } else if signed < size {
+        let after = size - signed;
+        (
+            false,
+            format!("Not proved: the last {after} leaves of {of_log} are under no signed checkpoint yet; {signed} are.{beside}"),
+        )
+    } else {
+        let whose = match worth.standing {
+            Standing::Verified => "by a key that you named",
+            _ => "by a key that nobody named (`--root seal=FINGERPRINT` asks whose it is)",
+        };
+        let note = checkpoint_key(*signed);
+        let said = format!(
+            "Proved: every one of the {records} records that {of_log} names was read. That root is signed in {note}, {whose}."
+        );
+        (true, said + &beside)
+    }
+}
+
+fn plural<'a>(n: usize, one: &'a str, many: &'a str) -> &'a str {
+    if n == 1 { one } else { many }
+}
+
+fn list(leaves: &[u64]) -> String {
+    leaves.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")
 }
 
 impl Population {
@@ -136,7 +177,8 @@ impl Population {
         let mut line = |text: String| {
             let _infallible = writeln!(out, "{text}");
         };
-        line(format!("\n{} {}", count(self.total, "incident"), self.period));
+        let proved = if self.complete { "proved" } else { "NOT PROVED" };
+        line(format!("\n{} {}, {proved}", count(self.total, "incident"), self.period));
         line(self.completeness.clone());
         for (nature, n) in &self.by_nature {
             line(format!("  {:<40} {n:>6}", nature.as_str()));
@@ -158,6 +200,9 @@ impl Population {
                 count(member.records, "record")
             ));
             line(format!("    {kind} at {}", member.target.as_deref().unwrap_or("(target unknown)")));
+            if !member.leaves.is_empty() {
+                line(format!("    in the log: {} {}", plural(member.leaves.len(), "leaf", "leaves"), list(&member.leaves)));
+            }
         }
         out
     }
@@ -179,8 +224,9 @@ impl Population {
             "finding_type",
             "severity",
             "target",
+            "leaves",
             "evidence_standing",
-            "complete",
+            "proved",
         ])?;
         for member in &self.incidents {
             let cell = |text: &Option<String>| crate::clean::cell(text.as_deref().unwrap_or_default());
@@ -195,6 +241,7 @@ impl Population {
                 &cell(&member.finding_type),
                 &cell(&member.severity),
                 &cell(&member.target),
+                &list(&member.leaves),
                 self.evidence.word(),
                 &self.complete.to_string(),
             ])?;

@@ -23,6 +23,12 @@ const STORE_STEP: i64 = 1000;
 /// So many names are shown to people after a reason; programs get all.
 pub(crate) const NAMED: usize = 12;
 
+/// How the reason begins why an incident of another period does not count.
+const EARLIER: &str = "it began before the period";
+/// Why an incident has no time to revoke, and why none to recover.
+const NOT_REVOKED: &str = "no credential was revoked in it";
+const NOT_CLOSED: &str = "no record closes it";
+
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -296,6 +302,8 @@ pub struct Metric {
     pub target: Option<Target>,
     /// Whether it was reached.
     pub verdict: Verdict,
+    /// Why there is no data, where there is none.
+    pub no_data: Option<String>,
     /// How many count.
     pub count: usize,
     /// How many of them were in time; none without a target.
@@ -360,7 +368,7 @@ fn measure(all: &[&Incident<'_>], records: &[&Entry], period: Period, targets: &
         .filter(|incident| incident.entries.iter().any(|entry| period.contains(entry.header.time)))
         .map(|incident| {
             let first = incident.first().map(|first| first.to_string()).unwrap_or_default();
-            excluded(incident, format!("it began before the period, with a record of {first}"))
+            excluded(incident, format!("{EARLIER}, with a record of {first}"))
         })
         .collect();
     let metrics = MEASURES.into_iter().map(|measure| {
@@ -432,6 +440,22 @@ impl Tally {
         self.excluded.push(excluded(incident, reason.to_owned()));
     }
 
+    /// Why nothing was measured.
+    fn why_nothing(&self) -> String {
+        let all =
+            |reason: &str| self.excluded.iter().all(|left_out| left_out.reason == reason || left_out.reason.starts_with(EARLIER));
+        match self.measure {
+            Measure::Revocation if all(NOT_REVOKED) => {
+                "no outcome of the function `revoke` is here, and only those say that a credential is dead".to_owned()
+            }
+            Measure::Recovery if all(NOT_CLOSED) => {
+                "no outcome of the function `release` is here, and only those close an incident".to_owned()
+            }
+            _ if self.excluded.is_empty() => "there was nothing to measure in the period".to_owned(),
+            _ => format!("all {} were left out, for the reasons given", self.excluded.len()),
+        }
+    }
+
     fn finish(self) -> Metric {
         let mut values: Vec<i64> = self.samples.iter().filter_map(|sample| sample.millis).collect();
         values.sort_unstable();
@@ -448,6 +472,7 @@ impl Tally {
             _ => Verdict::NoTarget,
         };
         Metric {
+            no_data: (count == 0).then(|| self.why_nothing()),
             measure: self.measure,
             definition: self.measure.definition(),
             clocks: self.measure.clocks(),
@@ -510,7 +535,7 @@ fn revocation(tally: &mut Tally, incident: &Incident<'_>) {
     match (incident.published(), incident.revoked()) {
         (Some(published), Some(revoked)) => tally.between(incident, published, revoked),
         (None, Some(_)) => tally.leave_out(incident, "no readable record says when its finding was published"),
-        (_, None) => tally.leave_out(incident, "no credential was revoked in it"),
+        (_, None) => tally.leave_out(incident, NOT_REVOKED),
     }
 }
 
@@ -518,7 +543,7 @@ fn recovery(tally: &mut Tally, incident: &Incident<'_>) {
     match (incident.first_seen(), incident.closed()) {
         (Some(seen), Some(closed)) => tally.between(incident, seen, closed),
         (None, Some(_)) => tally.leave_out(incident, "no readable record says when its activity was first seen"),
-        (_, None) => tally.leave_out(incident, "no record closes it"),
+        (_, None) => tally.leave_out(incident, NOT_CLOSED),
     }
 }
 
@@ -567,7 +592,7 @@ fn write_group(out: &mut String, name: &str, group: &Group) {
     };
     line(format!("\n{name}: {}", count(group.incidents, "incident")));
     if group.is_empty() {
-        return line("no data".to_owned());
+        return line("no data: nothing of this sort began in the period".to_owned());
     }
     line(format!(
         "{:<13} {:<9} {:>6} {:>9} {:>13} {:>13} {:>13}   target",
@@ -590,6 +615,9 @@ fn write_group(out: &mut String, name: &str, group: &Group) {
     }
     line(format!("connections open before may have gone on in {}", count(group.established_may_persist.len(), "incident")));
     for metric in &group.metrics {
+        if let Some(why) = &metric.no_data {
+            line(format!("{} has no data: {why}", metric.measure));
+        }
         for sample in metric.samples.iter().filter(|sample| sample.in_time == Some(false)) {
             let took = sample.millis.map_or_else(|| "never".to_owned(), duration);
             let incident = sample.incident.as_ref().map_or("no incident", IncidentId::as_str);

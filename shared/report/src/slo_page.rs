@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::chart::distribution;
-use crate::page::{facts, page, table};
+use crate::page::{facts, page, prose, table};
 use crate::slo::{Figures, Group, Metric, NAMED, Slo, Verdict, reasons};
 use crate::words::{count, duration};
 
@@ -37,7 +37,7 @@ fn group(name: &str, group: &Group) -> Markup {
                 p.sub { "Connections that were open before may have gone on in " (count(group.established_may_persist.len(), "incident")) " of these." }
                 @for metric in &group.metrics { (detail(metric)) }
             } @else {
-                p { "No data." }
+                p { "No data: nothing of this sort began in the period." }
             }
         }
     }
@@ -68,8 +68,8 @@ fn detail(metric: &Metric) -> Markup {
         div.figure {
             h3 { (metric.measure) }
             p.sub { (metric.definition) ". Clocks: " (metric.clocks) "." }
-            @if metric.count == 0 {
-                p { "No data." }
+            @if let Some(why) = &metric.no_data {
+                p { "No data: " (why) "." }
             } @else {
                 p.sub { "Share that took no longer than so long, of " (metric.count) "." @if never > 0 { " " (never) " never came to an end." } }
                 (distribution(metric.measure.as_str(), &values, metric.samples.len(), target))
@@ -79,7 +79,7 @@ fn detail(metric: &Metric) -> Markup {
                         html! { code { @match &sample.incident { Some(incident) => (incident), None => "–" } } },
                         html! { span.num { (sample.millis.map_or_else(|| "never".to_owned(), duration)) } },
                         html! { @match sample.in_time { Some(true) => span.good-text { "yes" }, Some(false) => span.bad-text { "no" }, None => "–" } },
-                        html! { @for record in &sample.records { code { (record) } " " } },
+                        html! { @for record in &sample.records { code { (prose(&record.to_string())) } " " } },
                     ])))
                 }
             }

@@ -170,7 +170,7 @@ pub struct Timeline {
     pub end_state: String,
     /// What it is about.
     pub subject: Subject,
-    /// The interfaces, as the last outcome read them back.
+    /// The interfaces, as the last outcome read them back: those that are not sealed first.
     pub interfaces: Vec<Interface>,
     /// What an operator must still know: connections that may go on, what failed, what was found in the store.
     pub open: Vec<String>,
@@ -251,7 +251,10 @@ fn interfaces(outcome: &body::Outcome) -> Vec<Interface> {
         state: end.state.as_ref().map_or_else(unknown, ToString::to_string),
         trouble: end.trouble.as_ref().map(ToString::to_string),
     };
-    outcome.interfaces.iter().map(interface).collect()
+    let mut interfaces: Vec<_> = outcome.interfaces.iter().map(interface).collect();
+    // Of forty, the one that is not sealed is the one to be seen.
+    interfaces.sort_by_key(|end| end.state == "sealed");
+    interfaces
 }
 
 fn summary(incident: &Incident<'_>) -> String {
@@ -302,6 +305,21 @@ fn summary(incident: &Incident<'_>) -> String {
 fn open(incident: &Incident<'_>) -> Vec<String> {
     let mut said = Vec::new();
     if let Some((_, outcome)) = incident.last_outcome() {
+        for (group, rules) in outcome.rules_on_sealed_groups.iter().flatten() {
+            said.push(format!("The sealed group {} has {rules} rules, and should have none.", clean(group)));
+        }
+        said.extend(outcome.left_open.iter().map(ToString::to_string));
+        let closed =
+            |end: &&body::InterfaceEnd| end.state.as_ref().is_some_and(|state| ["sealed", "detached"].contains(&state.as_str()));
+        for end in outcome.interfaces.iter().filter(|end| !closed(end)) {
+            let id = end.id.as_ref().map_or("(unknown)", Words::as_str);
+            // An outcome may have said so in its own words.
+            if !outcome.left_open.iter().any(|open| open.as_str().contains(id)) {
+                let state = end.state.as_ref().map_or("in an unknown state", Words::as_str);
+                let trouble = end.trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
+                said.push(format!("The interface {id} is {state}{trouble}."));
+            }
+        }
         match outcome.established {
             Some(Established::MayPersist(idle)) => said.push(match idle {
                 Some(seconds) => {
@@ -313,10 +331,6 @@ fn open(incident: &Incident<'_>) -> Vec<String> {
             Some(Established::Unchanged) => said.push("Nothing changed for connections that were open before.".to_owned()),
             None => said.push("No record says what became of connections that were open before.".to_owned()),
         }
-        for (group, rules) in outcome.rules_on_sealed_groups.iter().flatten() {
-            said.push(format!("The sealed group {} has {rules} rules, and should have none.", clean(group)));
-        }
-        said.extend(outcome.left_open.iter().map(ToString::to_string));
     }
     for entry in incident.unanswered() {
         let due = entry.header.due.map(|due| format!(", which was due by {due}")).unwrap_or_default();

@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use crate::chart::{Lane, Tone, lanes};
-use crate::page::{facts, page, table};
+use crate::chart::{Lane, Tone, Track, lanes, moments};
+use crate::page::{facts, page, prose, table};
 use crate::timeline::{Call, Timeline};
 use crate::timeline_export::CLOCKS;
 use crate::words::duration;
@@ -18,10 +18,10 @@ impl Timeline {
         let title = format!("{}: {}", self.incident, self.end_state);
         let subtitle = format!("Incident timeline, {}. All times are UTC.", self.subject.nature.as_str());
         let content = html! {
-            p.lead { (self.summary) }
+            p.lead { (prose(&self.summary)) }
             (self.facts())
             @if !self.open.is_empty() {
-                section { h2 { "Still open" } ul { @for said in &self.open { li { (said) } } } }
+                section { h2 { "Still open" } ul { @for said in &self.open { li { (prose(said)) } } } }
             }
             (self.drawings())
             section {
@@ -30,8 +30,8 @@ impl Timeline {
                 (table(&["interface", "state", "before", "after"], self.interfaces.iter().map(|end| vec![
                     html! { code { (end.id) } },
                     html! { span class={ "tag " (if end.state == "sealed" { "good-text" } else { "bad-text" }) } { (end.state) } @if let Some(trouble) = &end.trouble { " " (trouble) } },
-                    html! { code { (end.before) } },
-                    html! { code { (end.after) } },
+                    html! { code { (prose(&end.before)) } },
+                    html! { code { (prose(&end.after)) } },
                 ])))
                 @if !self.still_reachable.is_empty() {
                     p.sub { "What security groups never filter, so what a sealed machine still reaches: " (self.still_reachable.join(", ")) "." }
@@ -53,7 +53,7 @@ impl Timeline {
                     html! { span.num { (row.clock) } },
                     html! {
                         @if row.good == Some(false) { span.bad-text { "✗ " } }
-                        span.any { (row.what) }
+                        span.any { (prose(&row.what)) }
                         @if let Some(request) = &row.request_id { " " code.soft-text { "request " (request) } }
                     },
                     html! { @let n = self.number(&row.record); a href={ "#record-" (n) } { "[" (n) "]" } },
@@ -63,7 +63,7 @@ impl Timeline {
                 h2 { "Records" }
                 (table(&["#", "record and SHA-256", "made", "stored", "sealed"], self.records.iter().enumerate().map(|(n, record)| vec![
                     html! { span id={ "record-" (n + 1) } { "[" (n + 1) "]" } },
-                    html! { code { (record.key) } br; code.soft-text { (record.sha256) } @if !record.endorsed { " " span.warn-text { "nobody vouches for its signer" } } },
+                    html! { code { (prose(&record.key.to_string())) } br; code.soft-text { (record.sha256) } @if !record.endorsed { " " span.warn-text { "nobody vouches for its signer" } } },
                     html! { time.num datetime=(record.made) { (record.made) } },
                     html! { @match record.stored { Some(time) => time.num datetime=(time) { (time) }, None => "–" } },
                     html! { @match record.sealed { Some(sealed) => { "leaf " (sealed.index) ", " time.num datetime=(sealed.time) { (sealed.time) } }, None => "–" } },
@@ -78,7 +78,7 @@ impl Timeline {
     }
 
     fn facts(&self) -> Markup {
-        let text = |text: &Option<String>| html! { (text.as_deref().unwrap_or("not recorded")) };
+        let text = |text: &Option<String>| prose(text.as_deref().unwrap_or("not recorded"));
         let rule = self.rows.iter().rev().find_map(|row| row.rule.as_ref());
         let talked_to =
             if self.subject.talked_to.is_empty() { "not recorded".to_owned() } else { self.subject.talked_to.join(", ") };
@@ -94,35 +94,36 @@ impl Timeline {
     }
 
     fn drawings(&self) -> Markup {
-        let overview: Vec<Lane> = self
-            .rows
-            .iter()
-            .filter_map(|row| {
-                let label = match row.event {
-                    "finding_first_seen" => "first seen",
-                    "finding_published" => "finding published",
-                    "received" => "reached Cordon",
-                    "changes_answered" => "last change answered",
-                    "decision" => "decided to change nothing",
-                    "outcome" => "outcome recorded",
-                    "sealed" if row.record.kind == evidence::Kind::Outcome => "outcome sealed in the log",
-                    _ => return None,
-                };
-                let tone = match row.good {
-                    Some(false) => Tone::Bad,
-                    Some(true) => Tone::Good,
-                    None => Tone::Plain,
-                };
-                let (from, to) = (row.time.millis(), row.time.millis());
-                Some(Lane { label: format!("{label} · {}", row.clock), from, to, tone })
-            })
-            .collect();
+        let mut overview: Vec<Track> = Vec::new();
+        for row in &self.rows {
+            let label = match row.event {
+                "finding_first_seen" => "first seen",
+                "finding_published" => "finding published",
+                "received" => "reached Cordon",
+                "changes_answered" => "last change answered",
+                "decision" => "decided to change nothing",
+                "outcome" => "outcome recorded",
+                "sealed" if row.record.kind == evidence::Kind::Outcome => "outcome sealed in the log",
+                _ => continue,
+            };
+            let tone = match row.good {
+                Some(false) => Tone::Bad,
+                Some(true) => Tone::Good,
+                None => Tone::Plain,
+            };
+            // A finding that is published again and again is one track, however often it comes.
+            let (label, mark) = (format!("{label} · {}", row.clock), (row.time.millis(), tone));
+            match overview.iter_mut().find(|track| track.label == label) {
+                Some(track) => track.marks.push(mark),
+                None => overview.push(Track { label, marks: vec![mark] }),
+            }
+        }
         let calls: Vec<Lane> = self.calls.iter().take(DRAWN).map(lane).collect();
         html! {
             @if overview.len() > 1 {
                 section {
                     h2 { "The whole of it" }
-                    div.figure { p.sub { "Each moment on one line of time, and how long after the first." } (lanes("moments of the incident", &overview)) }
+                    div.figure { p.sub { "Each moment on one line of time, and how long after the first." } (moments("moments of the incident", &overview)) }
                 }
             }
             @if !calls.is_empty() {

@@ -13,13 +13,29 @@ use crate::words::count;
 /// So many faults are shown to people; programs get all.
 const SHOWN: usize = 20;
 
-/// The head of the sealed log that the records were compared with.
+/// The sealed log that the records were compared with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tree {
-    /// Leaves.
+    /// Its name: the origin line of its checkpoints.
+    pub log: String,
+    /// Leaves. Some of them name no record: each batch has one of its own.
     pub size: u64,
-    /// The Merkle root (RFC 9162).
+    /// The Merkle root over them (RFC 9162).
     pub root: Sha256,
+    /// How many leaves name a record.
+    pub records: u64,
+    /// How many leaves are under a signed checkpoint that holds.
+    pub signed: u64,
+    /// When the newest batch was made, by the sealer's clock.
+    pub newest: Timestamp,
+}
+
+impl Tree {
+    /// The tree that `log` tells of, in which `records` leaves name a record.
+    #[must_use]
+    pub fn of(log: &evidence::LogReport, records: u64) -> Self {
+        Self { log: log.name.clone(), size: log.size, root: log.root, records, signed: log.signed, newest: log.newest }
+    }
 }
 
 /// What the evidence behind a report is worth: the verifier's answer, computed while the report's records were read.

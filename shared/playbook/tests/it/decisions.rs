@@ -116,9 +116,11 @@ fn a_decision_has_one_json_form() {
 #[test]
 fn controls_are_claimed_only_where_there_is_something_to_show() {
     let ids = |facts| -> Vec<_> { SHIPPED.decide(&MINING, &facts, &ACT).controls.into_iter().map(|control| control.id).collect() };
-    assert_eq!(ids(PLAIN), ["IR-4", "IR-4(1)", "IR-5", "SC-7", "SI-4(7)"]);
-    assert_eq!(ids(Facts { exempt_tag: true, ..PLAIN }), ["IR-4", "IR-4(1)", "IR-5", "SC-7", "SI-4(7)"]);
-    assert_eq!(ids(Facts { protected: true, ..PLAIN }), ["IR-5"]);
+    assert_eq!(ids(PLAIN), ["IR-4", "IR-4(1)", "IR-5", "SC-7", "SI-4(7)", "CC7.3", "CC7.4"]);
+    // A person is asked: nobody has isolated anything.
+    assert_eq!(ids(Facts { exempt_tag: true, ..PLAIN }), ["IR-5", "CC7.3"]);
+    assert_eq!(ids(Facts { protected: true, ..PLAIN }), ["IR-5", "CC7.3"]);
+    assert_eq!(SHIPPED.deciding().len(), 2);
 }
 
 #[test]

@@ -15,7 +15,8 @@ fn a_population_is_complete_only_over_a_whole_sealed_tree() {
     story.goes(&Course { name: "drill", source: "drill", received: 10_000, ..MINING });
     let (entries, worth) = story.read();
     let open = population(&entries, hour(), &worth);
-    assert!(!open.complete && open.completeness.starts_with("Not shown to be complete"), "{}", open.completeness);
+    assert!(!open.complete && open.completeness.starts_with("Not proved: no sealed log is here"), "{}", open.completeness);
+    assert!(open.text().contains("2 incidents from") && open.text().contains("NOT PROVED"), "{}", open.text());
     assert_eq!((open.total, open.by_nature[&Nature::Production], open.by_nature[&Nature::Drill]), (2, 1, 1));
 
     let story = story.sealed();
@@ -26,15 +27,48 @@ fn a_population_is_complete_only_over_a_whole_sealed_tree() {
     // With one leaf held back it is not.
     entries.remove(1);
     let part = population(&entries, hour(), &worth);
-    assert!(
-        !part.complete && part.completeness.contains("has 4 leaves") && part.completeness.contains("3 of them"),
-        "{}",
-        part.completeness
-    );
+    assert!(!part.complete && part.completeness.contains("names 4 records, and 3 of them were read"), "{}", part.completeness);
     // And with a failure it is not, however many leaves were read.
     let (entries, worth) = story.read_with(vec![("rec/x", "does not hold")]);
     let failed = population(&entries, hour(), &worth);
     assert!(!failed.complete && failed.text().starts_with("FAILED: "), "{}", failed.text());
+}
+
+#[test]
+fn a_count_is_proved_no_further_than_its_checkpoint() {
+    let mut story = Story::new().sealed();
+    story.goes(&MINING);
+    story.goes(&Course { name: "late", received: 10_000, ..MINING });
+    let (mut entries, mut worth) = story.read();
+    let mut tree = worth.tree.clone().unwrap();
+    let whole = population(&entries, hour(), &worth);
+    assert_eq!((whole.complete, whole.sealed, whole.incidents[1].leaves.as_slice()), (true, 2, [3, 4].as_slice()));
+    for said in ["`example.com/cordon` (5 leaves, root ", &tree.root.to_string(), "log/cp/000000000005.note", "nobody named"] {
+        assert!(whole.completeness.contains(said), "{}", whole.completeness);
+    }
+    // Verified up to a key that the reader named.
+    worth.standing = evidence::Standing::Verified;
+    assert!(population(&entries, hour(), &worth).completeness.contains("by a key that you named"));
+    // The newest leaves are under no checkpoint yet.
+    tree.signed = 3;
+    worth.tree = Some(tree.clone());
+    let part = population(&entries, hour(), &worth);
+    assert_eq!((part.complete, part.sealed), (false, 1));
+    assert!(part.completeness.contains("the last 2 leaves of the log"), "{}", part.completeness);
+    // The log ends before the period does, and one record is not in it.
+    (tree.signed, tree.newest) = (5, at(0));
+    worth.tree = Some(tree);
+    let mut more = Story::new();
+    more.goes(&Course { name: "unsealed", received: 20_000, ..MINING });
+    entries.extend(more.read().0);
+    let beside = population(&entries, hour(), &worth);
+    assert_eq!((beside.complete, beside.total, beside.sealed), (true, 3, 2));
+    assert!(beside.completeness.contains("2 records of the period are not in the log yet"), "{}", beside.completeness);
+    assert!(
+        beside.completeness.contains("The log ends at") && beside.csv().unwrap().contains(",3 4,VERIFIED"),
+        "{}",
+        beside.completeness
+    );
 }
 
 #[test]
@@ -64,7 +98,15 @@ fn controls_are_counted_with_samples() {
     assert_eq!(coverage.controls[0].samples.first().unwrap(), entries.first().unwrap().key());
     assert_eq!(coverage.controls[0].samples.last().unwrap(), entries.last().unwrap().key());
     let csv = coverage.csv().unwrap();
-    assert_eq!(csv.lines().count(), 3, "{csv}");
+    assert_eq!(csv.lines().count(), 1 + 9, "{csv}");
+    assert_eq!(
+        (coverage.controls[0].title, coverage.controls[0].statement),
+        (Some("Automated Incident Handling Processes"), Some("ir-4.1_smt"))
+    );
+    // What the records could name and do not is said as well: the whole of SOC 2, here.
+    let uncovered: Vec<_> = coverage.uncovered.iter().map(|control| control.id).collect();
+    assert_eq!(uncovered, ["AC-4", "AU-3", "IR-4", "IR-5", "SI-4(7)", "CC7.3", "CC7.4"]);
+    assert!(coverage.text().contains("no record here names\n") && csv.contains("SOC 2 (TSC 2017),CC7.4,"), "{csv}");
     assert!(csv.contains("6 quarantine intent; 6 quarantine outcome"), "{csv}");
 }
 

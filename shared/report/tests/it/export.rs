@@ -58,7 +58,7 @@ fn ocsf_tells_the_incident_and_the_remediation() {
     );
     story.write_as("release", "mining", Kind::Outcome, at(30_000), None, json!({"outcome": {"state": "Released"}}));
     let (entries, worth) = story.read();
-    let events = ocsf(&entries, hour(), "0.1.0", &worth);
+    let events = ocsf(&entries, hour(), "0.1.0", &worth, false);
     for event in &events {
         let number = |name: &str| event[name].as_u64().unwrap_or_else(|| panic!("{name}: {event:#}"));
         assert_eq!(number("type_uid"), number("class_uid") * 100 + number("activity_id"));
@@ -97,6 +97,44 @@ fn ocsf_tells_the_incident_and_the_remediation() {
     assert!(created["message"].as_str().unwrap().ends_with(": intent recorded"), "{created:#}");
     let isolated = events.iter().find(|event| event["command_uid"] == outcome.key.to_string()).unwrap();
     insta::assert_snapshot!(without_digests(&serde_json::to_string_pretty(&sorted(isolated)).unwrap()));
+}
+
+#[test]
+fn attested_events_are_a_chain_over_all_records_of_their_session() {
+    let mut story = Story::new();
+    story.goes(&MINING);
+    story.goes(&Course { name: "later", received: 3_000_000, ..MINING });
+    let (entries, worth) = story.read();
+    let plain = ocsf(&entries, hour(), "0.1.0", &worth, false);
+    let events = ocsf(&entries, hour(), "0.1.0", &worth, true);
+    assert_eq!((events.len(), plain.len()), (6, 6));
+    for (plain, event) in plain.iter().zip(&events) {
+        assert!(plain.get("attestation_list").is_none() && plain["metadata"]["version"] == "1.6.0");
+        assert_eq!(event["metadata"]["version"], "1.9.0");
+        assert!(event["metadata"]["profiles"].as_array().unwrap().contains(&json!("record_integrity")));
+        assert_eq!(event["attestation_list"][0]["chain_uid"], event["unmapped"]["session"]);
+        // The record that it tells of is under the fingerprint by its own digest.
+        let digest = &event["unmapped"]["record_sha256"];
+        assert!(
+            story
+                .written()
+                .any(|(signed, _)| *digest == json!(signed.link().sha256) && event["unmapped"]["record"] == json!(signed.key))
+        );
+    }
+    assert_eq!(events, ocsf(&entries, hour(), "0.1.0", &worth, true));
+    let by_uid = |uid: &Value| events.iter().find(|event| event["metadata"]["uid"] == *uid);
+    let first: Vec<_> = events.iter().filter(|event| event["attestation_list"][0].get("prev_event").is_none()).collect();
+    assert_eq!(first.len(), 1);
+    for event in events.iter().filter(|event| event["metadata"]["uid"] != first[0]["metadata"]["uid"]) {
+        let link = &event["attestation_list"][0]["prev_event"];
+        let before = by_uid(&link["uid"]).unwrap();
+        assert_eq!((&link["type_uid"], &link["fingerprint"]), (&before["type_uid"], &before["attestation_list"][0]["fingerprint"]));
+    }
+    // A period that begins in the middle cuts a piece out: its first event names one that is not in it, by the same fingerprint.
+    let cut = ocsf(&entries, Period::new(at(2_000_000), at(3_600_000)).unwrap(), "0.1.0", &worth, true);
+    assert_eq!(cut, events[3..]);
+    let outside = &cut[0]["attestation_list"][0]["prev_event"];
+    assert!(by_uid(&outside["uid"]).is_some() && !cut.iter().any(|event| event["metadata"]["uid"] == outside["uid"]));
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn no_cell_is_a_formula() {
 fn no_line_of_json_lines_is_broken() {
     let (entries, worth) = poisoned("a\nb\u{2028}c\"").read();
     let mut lines = timeline(&entries, &incident("poisoned"), &worth).unwrap().timesketch();
-    lines.extend(ocsf(&entries, hour(), "0", &worth));
+    lines.extend(ocsf(&entries, hour(), "0", &worth, true));
     let text = report::to_json_lines(&lines).unwrap();
     assert_eq!(text.lines().count(), lines.len());
     for line in text.lines() {
@@ -131,7 +131,7 @@ proptest! {
         }
         let slo = slo(&entries, hour(), &Targets::default(), &worth);
         prop_assert!(!slo.html().is_empty() && !slo.text().is_empty());
-        prop_assert!(ocsf(&entries, hour(), "0", &worth).iter().all(Value::is_object));
+        prop_assert!(ocsf(&entries, hour(), "0", &worth, true).iter().all(Value::is_object));
         let documents = oscal(&entries, hour(), &worth);
         prop_assert!(documents.results.is_object());
     }

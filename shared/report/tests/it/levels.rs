@@ -24,7 +24,7 @@ fn nothing_measured_is_no_data_and_never_met() {
         assert_eq!((metric.verdict, metric.count, &metric.percent_in_time), (Verdict::NoData, 0, &None), "{}", metric.measure);
     }
     assert!(!slo.text().contains("100"), "{}", slo.text());
-    assert!(slo.html().contains("No data."));
+    assert!(slo.html().contains("No data: nothing of this sort began in the period."));
 }
 
 #[test]
@@ -140,4 +140,25 @@ fn a_target_is_reached_only_in_whole_numbers() {
     };
     assert_eq!(judge("detection=66.66%@300"), Verdict::Met);
     assert_eq!(judge("detection=66.67%@300"), Verdict::Missed);
+}
+
+#[test]
+fn what_no_function_has_done_yet_is_no_data_and_says_why() {
+    let mut story = Story::new();
+    story.goes(&MINING);
+    let slo = levels(&story);
+    let why = |measure| metric(&slo.production.metrics, measure).no_data.clone();
+    assert!(why(Measure::Revocation).unwrap().contains("no outcome of the function `revoke` is here"));
+    assert!(why(Measure::Recovery).unwrap().contains("no outcome of the function `release` is here"));
+    assert_eq!(why(Measure::SealLag).unwrap(), "all 2 were left out, for the reasons given");
+    assert_eq!(why(Measure::Detection), None);
+    for said in [slo.text(), slo.html()] {
+        assert!(said.contains("only those say that a credential is dead"), "{said}");
+    }
+    // A revocation that cannot be timed is another thing than none.
+    story.write_as("revoke", "mining", Kind::Outcome, at(4100), None, json!({"outcome": {"state": "Revoked"}}));
+    story.write_as("revoke", "key", Kind::Outcome, at(4200), None, json!({"outcome": {"state": "Revoked"}}));
+    let slo = levels(&story);
+    let revocation = metric(&slo.production.metrics, Measure::Revocation);
+    assert_eq!((revocation.count, &revocation.no_data, revocation.excluded.len()), (1, &None, 1));
 }

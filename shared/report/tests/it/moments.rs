@@ -91,3 +91,39 @@ fn another_incident_is_not_here() {
     let (entries, worth) = story.read();
     assert!(timeline(&entries, &incident("elsewhere"), &worth).is_none());
 }
+
+#[test]
+fn what_is_still_open_begins_with_the_interface_that_is() {
+    let mut story = Story::new();
+    story.goes(&Course { refused: true, ..MINING });
+    let (entries, worth) = story.read();
+    let timeline = timeline(&entries, &incident("mining"), &worth).unwrap();
+    assert!(timeline.open[0].starts_with("The interface eni-0123456789abcdef2 is open: the role may not"), "{:?}", timeline.open);
+    assert_eq!(timeline.interfaces.iter().map(|end| end.state.as_str()).collect::<Vec<_>>(), ["open", "sealed"]);
+    // An outcome that says so itself is not repeated.
+    let mut story = Story::new();
+    let said = "eni-1: the role may not";
+    let outcome =
+        json!({"outcome": {"state": "NotContained", "left_open": [said], "interfaces": [{"id": "eni-1", "state": "open"}]}});
+    story.write("mining", Kind::Outcome, at(100), None, outcome);
+    let (entries, worth) = story.read();
+    let timeline = report::timeline(&entries, &incident("mining"), &worth).unwrap();
+    assert_eq!(timeline.open.iter().filter(|open| open.contains("eni-1")).collect::<Vec<_>>(), [said]);
+}
+
+#[test]
+fn what_comes_a_hundred_times_is_drawn_on_one_line() {
+    let mut story = Story::new();
+    story.goes(&MINING);
+    for n in 1..100 {
+        let mut again = signal(&MINING);
+        again["finding"]["updated_at"] = json!(at(n * 60_000));
+        story.write("mining", Kind::Decision, at(n * 60_000 + 5000), None, json!({"reason": "again", "signal": again}));
+    }
+    let (entries, worth) = story.read();
+    let html = timeline(&entries, &incident("mining"), &worth).unwrap().html();
+    assert_eq!(html.matches(">finding published · GuardDuty</text>").count(), 1);
+    assert!(html.contains("100 ×<tspan class=\"wide\"> from +3 min 11 s</tspan>") && html.matches("class=\"mark \"").count() > 200);
+    // The list has them all.
+    assert_eq!(html.matches("GuardDuty published finding").count(), 100);
+}

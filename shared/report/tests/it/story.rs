@@ -161,6 +161,11 @@ impl Story {
         (intent, outcome)
     }
 
+    /// Every record, and when it was stored.
+    pub(crate) fn written(&self) -> impl Iterator<Item = (&Signed, Timestamp)> {
+        self.written.iter().map(|(signed, stored)| (signed, *stored))
+    }
+
     /// What a reader gets: the entries, and what the verifier says of them.
     pub(crate) fn read(&self) -> (Vec<Entry>, Worth) {
         self.read_with(Vec::new())
@@ -173,14 +178,17 @@ impl Story {
         for (n, (signed, stored)) in self.written.iter().enumerate() {
             verifier.add(&signed.key.to_string(), &signed.bytes, Some(&Version { id: "v1".to_owned(), stored: *stored }), now);
             let (statement, sha256) = open::<Value>(&signed.key, &signed.bytes).unwrap();
-            let sealed = Sealed { index: n.try_into().unwrap(), batch: 1, time: stored.plus(Duration::from_secs(60)) };
+            let sealed = Sealed { index: u64::try_from(n).unwrap() + 1, batch: 1, time: stored.plus(Duration::from_secs(60)) };
             entries.push(Entry::new(sha256, Some(*stored), self.sealed_in_log.then_some(sealed), &statement));
         }
         for (object, reason) in faults {
             verifier.fault(evidence::FaultKind::Failure, object, reason);
         }
-        let size = self.written.len().try_into().unwrap();
-        let tree = self.sealed_in_log.then(|| Tree { size, root: Sha256::of(b"root") });
+        let records: u64 = self.written.len().try_into().unwrap();
+        // The batch has a leaf of its own.
+        let size = records + 1;
+        let (log, root) = ("example.com/cordon".to_owned(), Sha256::of(b"root"));
+        let tree = self.sealed_in_log.then(|| Tree { log, size, root, records, signed: size, newest: at(4 * 3_600_000) });
         (entries, Worth::of(&verifier.finish(now), now, tree))
     }
 }
