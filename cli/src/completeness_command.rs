@@ -44,11 +44,11 @@ Examples:
   cordon evidence completeness s3://my-evidence --trail events.json --role quarantine=ROLE-ARN --from 2026-11-23 --to 2026-11-24")]
 pub(crate) struct CompletenessOf {
     #[command(flatten)]
-    source: Source,
+    pub(crate) source: Source,
     #[command(flatten)]
     trail: Trail,
     #[command(flatten)]
-    when: When,
+    pub(crate) when: When,
     /// How many minutes CloudTrail may take to deliver an event: so long before the trail's last event nothing is missed.
     #[arg(long, value_name = "MINUTES", default_value_t = 15, value_parser = clap::value_parser!(u64).range(..=10_080))]
     delay: u64,

@@ -203,6 +203,7 @@ pub(crate) fn run(report: &Report) -> anyhow::Result<ExitCode> {
         Report::Slo(of) => (Some(&of.when), &of.source),
         Report::Population(of) | Report::Controls(of) => (Some(&of.when), &of.source),
         Report::Custody(of) => (None, &of.source),
+        Report::Completeness(of) => (Some(&of.when), &of.source),
         Report::Export(of) => (Some(&of.when), &of.source),
     };
     let checked =

@@ -15,8 +15,9 @@ use evidence_store::{Created, Folder, KmsKey, LocalEndorser, S3, Worm as _};
 use ids::{FunctionName, Sha256, Timestamp};
 
 use crate::evidence_command::now;
+use crate::listing::LIST;
 use crate::run_command::{read_key, runtime};
-use crate::source::{LIST, Store};
+use crate::source::Store;
 
 /// Keep the list of keys that speak for each function, under one root.
 ///

@@ -1,6 +1,12 @@
 //! What the program exports, held to its readers' own tools: strangers that have never heard of Cordon accept it, and refuse it once it is
 //! not what it should be. And the same evidence as pages and lists, as a user gets them.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -62,6 +68,7 @@ impl Archive {
         let signature: Signature = sealer.sign_prehash(checkpoint.digest().as_bytes()).unwrap();
         let note = checkpoint.note(signature.to_der().as_bytes(), &public).unwrap();
         archive.put(&checkpoint_key(batch.size), note.as_bytes(), time);
+        archive.listed.sort_by(|a, b| a["key"].as_str().cmp(&b["key"].as_str()));
         let list =
             json!({"format": "cordon-archive/v1", "bucket": "evidence", "taken_at": time, "objects": archive.listed}).to_string();
         fs::write(archive.evidence.path().join("versions.json"), list).unwrap();

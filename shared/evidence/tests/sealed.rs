@@ -399,7 +399,7 @@ const ATTACKS: &[Attack] = &[
         store.replace(batch_key(3), b"{}".to_vec());
     },
     |store, _| {
-        let note = store.0[&checkpoint_key(3)].0.clone();
+        let note = store.0.get(&checkpoint_key(3)).unwrap().0.clone();
         store.replace(checkpoint_key(6), note);
     },
     |store, _| store.put("rec/quarantine/2026/11/23/00/00/notes.txt", b"me too".to_vec(), at(65)),
@@ -416,7 +416,7 @@ proptest! {
     #[test]
     fn the_log_and_the_records_may_be_read_side_by_side(attack in 0..ATTACKS.len(), choices in prop::collection::vec(0u8..3, 0..20)) {
         let (mut store, _, keys) = story();
-        ATTACKS[attack](&mut store, &keys);
+        ATTACKS.get(attack).unwrap()(&mut store, &keys);
         let part = |prefix: &str| store.0.iter().filter(|(object, _)| object.starts_with(prefix)).rev().collect::<Vec<_>>();
         let (mut first, mut parts) = (part("keys/"), [part("log/batch/"), part("log/cp/"), part("rec/")]);
         first.extend(parts[0].pop());
