@@ -162,7 +162,8 @@ impl Forged {
     }
 
     fn add(&mut self, text: &str, why: &str) {
-        let file = self.archive.out(&format!("forged-{}", self.files.len()));
+        // trestle goes by the name.
+        let file = self.archive.out(&format!("forged-{}.json", self.files.len()));
         fs::write(&file, text).unwrap();
         self.files.push(file);
         self.why.push(why.to_owned());
