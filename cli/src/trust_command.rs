@@ -377,6 +377,8 @@ async fn change(signing: &Signing, edit: impl FnOnce(&mut Keyring) -> anyhow::Re
     }
     let mut next = before.successor(*digest, now()?);
     edit(&mut next)?;
+    // What it must keep by itself first: of a key that is listed twice, that is what to say.
+    next.prepare().context("refused")?;
     next.follows(before, digest).context("refused")?;
     write(&next, &place, &signer).await
 }
