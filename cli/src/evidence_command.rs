@@ -7,7 +7,8 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use evidence::{Report, Standing, Verifier};
+use evidence::log::Witness;
+use evidence::{LogReport, Report, Standing, Verifier};
 use ids::Timestamp;
 
 use crate::source::{Reading, read};
@@ -41,6 +42,7 @@ Examples:
   cordon evidence verify target/drill/evidence
   cordon evidence verify --root quarantine=<fingerprint> --root seal=<fingerprint> archive/
   cordon evidence verify s3://my-evidence --checkpoint last-quarter.note
+  cordon evidence verify archive/ --root seal=<fingerprint> --witness 'witness.example/w1+<id>+<key>'
   openssl pkey -pubin -in evidence.pub -outform DER | sha256sum    # a key's fingerprint")]
 pub(crate) struct Verify {
     #[command(flatten)]
@@ -48,6 +50,10 @@ pub(crate) struct Verify {
     /// Compare the log with this checkpoint, which was kept elsewhere: a log that was cut off or forked since does not fit it. Repeatable.
     #[arg(long, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
+    /// Demand that this witness cosigned the log: its newest checkpoint, or one that leaves out no more than the last 65 minutes of it. By
+    /// verifier key, NAME+ID+KEY. Repeatable: each must have.
+    #[arg(long, value_name = "VKEY")]
+    witness: Vec<Witness>,
     /// Answer in JSON.
     #[arg(long)]
     json: bool,
@@ -68,7 +74,7 @@ pub(crate) fn run(command: &Evidence) -> anyhow::Result<ExitCode> {
 
 fn verify_folder(arguments: &Verify) -> anyhow::Result<ExitCode> {
     let now = now()?;
-    let mut verifier = Verifier::new(arguments.reading.root.clone());
+    let mut verifier = Verifier::new(arguments.reading.root.clone()).witnessed_by(arguments.witness.clone());
     let listed = read(&arguments.reading.store, &mut verifier, now)?;
     for file in &arguments.checkpoint {
         let note = std::fs::read(file).with_context(|| format!("could not read `{}`", file.display()))?;
@@ -113,15 +119,18 @@ fn for_people(report: &Report, listed: bool) -> String {
         lines.push(format!("written by code {code}, as it claims"));
     }
     match &report.log {
-        Some(log) => lines.push(format!(
-            "log {}: {} leaves in {}, the newest of {}, {} of them under a signed checkpoint; root {}",
-            log.name,
-            log.size,
-            count(usize::try_from(log.batches).unwrap_or(usize::MAX), "batch").replace("batchs", "batches"),
-            log.newest,
-            log.signed,
-            log.root
-        )),
+        Some(log) => {
+            lines.push(format!(
+                "log {}: {} leaves in {}, the newest of {}, {} of them under a signed checkpoint; root {}",
+                log.name,
+                log.size,
+                count(usize::try_from(log.batches).unwrap_or(usize::MAX), "batch").replace("batchs", "batches"),
+                log.newest,
+                log.signed,
+                log.root
+            ));
+            lines.extend(anchors(log));
+        }
         None if report.records > 0 => lines.push("no log here: sessions that were dropped whole would not be missed".to_owned()),
         None => {}
     }
@@ -138,4 +147,22 @@ fn for_people(report: &Report, listed: bool) -> String {
         Standing::Empty => "NOTHING TO VERIFY: no record was found here. Is this the folder that holds `rec/`?".to_owned(),
     });
     lines.join("\n") + "\n"
+}
+
+/// What others say of the log, a line each.
+fn anchors(log: &LogReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    for vkey in &log.anchors.vkeys {
+        lines.push(format!("its checkpoints are signed with Ed25519 too, by {vkey}"));
+    }
+    for (witness, cosigned) in &log.anchors.cosigned {
+        lines.push(format!("cosigned at {}: {} of {} leaves, by {witness}", cosigned.time, cosigned.size, log.size));
+    }
+    if let Some(newest) = log.anchors.newest_timestamp {
+        let (count, all) = (log.anchors.timestamped, log.checkpoints);
+        lines.push(format!(
+            "{count} of {all} checkpoints have a timestamp over them, the newest of {newest}; by whom, `openssl ts -verify` says"
+        ));
+    }
+    lines
 }

@@ -10,10 +10,12 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod anchors;
 mod containment;
 mod crash;
 mod degraded;
 mod deployed;
+mod outsiders;
 mod privilege;
 mod sealing;
 mod stage;

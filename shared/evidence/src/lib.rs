@@ -17,4 +17,6 @@ pub use record::{
 };
 pub use secret::Secret;
 pub use session::{Draft, Session, SignError, Signed};
-pub use verify::{Examined, Fault, FaultKind, LogReport, Report, Root, RootError, Standing, Verifier, Version};
+pub use verify::{
+    AnchorReport, Cosigned, Examined, Fault, FaultKind, LogReport, Report, Root, RootError, Standing, Verifier, Version,
+};

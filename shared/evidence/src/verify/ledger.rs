@@ -6,9 +6,8 @@ use std::time::Duration;
 use ids::{Sha256, Timestamp};
 
 use super::Version;
-use super::report::{FaultKind, LogReport};
-use crate::endorsement::PublicKey;
-use crate::log::{Batch, Checkpoint, CheckpointError, Edge, Entry, batch_key, batch_number};
+use super::report::{AnchorReport, FaultKind, LogReport};
+use crate::log::{Batch, Checkpoint, Edge, Entry, LogKey, LogKeys, Opened, batch_key, batch_number};
 
 /// A fault in the making: how bad, where, what.
 type Found = (FaultKind, String, String);
@@ -16,7 +15,7 @@ type Found = (FaultKind, String, String);
 /// A record may wait this long for its seal (a minute by design) before that is a fault.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// A log that works makes a batch at least every hour, with or without records.
-const SILENCE: Duration = Duration::from_secs(65 * 60);
+pub(super) const SILENCE: Duration = Duration::from_secs(65 * 60);
 
 #[derive(Debug)]
 struct Expected {
@@ -39,8 +38,10 @@ pub(super) struct Ledger {
     roots: BTreeMap<u64, Sha256>,
     /// By key and, where there is a choice, version: what the log says must be here.
     expected: HashMap<String, Vec<Expected>>,
-    keys: BTreeMap<Sha256, PublicKey>,
+    keys: LogKeys,
     checkpoints: u64,
+    /// The size of the checkpoint that was counted last: one that is cosigned is here more than once.
+    counted: Option<u64>,
     signed: u64,
 }
 
@@ -49,8 +50,19 @@ impl Ledger {
         self.batches == 0
     }
 
-    pub(super) fn know(&mut self, key: PublicKey) {
-        self.keys.insert(key.fingerprint(), key);
+    pub(super) fn know(&mut self, key: LogKey) {
+        self.keys.know(key);
+    }
+
+    /// Where the log ends so far, and when its newest batch was made; none if that cannot be told.
+    pub(super) fn end(&self) -> Option<(u64, Timestamp)> {
+        self.last.filter(|_| !self.broken).map(|(.., time)| (self.edge.size(), time))
+    }
+
+    /// The checkpoint that the batches come to at `size` leaves; none if no batch that holds ends there.
+    pub(super) fn head(&self, size: u64) -> Option<Checkpoint> {
+        let (origin, root) = self.name.clone().zip(self.roots.get(&size).copied())?;
+        Some(Checkpoint { origin, size, root })
     }
 
     pub(super) fn batch(&mut self, object: &str, bytes: &[u8], found: &mut Vec<Found>) {
@@ -125,18 +137,26 @@ impl Ledger {
         versions.push(expected);
     }
 
-    /// A note from this store or from anywhere else. `trusted` says whether the reader trusts a key to speak for the log.
-    pub(super) fn checkpoint(&mut self, object: &str, note: &[u8], trusted: impl Fn(&Sha256) -> bool, found: &mut Vec<Found>) {
-        let mut fail = |reason: String| found.push((FaultKind::Failure, object.to_owned(), reason));
-        let Ok(note) = std::str::from_utf8(note) else { return fail(CheckpointError::Form.to_string()) };
-        let known = self.keys.values().map(|key| (key.fingerprint(), Checkpoint::verify(note, key)));
-        let by_one_of_them = known.into_iter().find(|(_, read)| !matches!(read, Err(CheckpointError::NoSignature(_))));
-        let (signer, checkpoint) = match by_one_of_them {
-            Some((signer, Ok(checkpoint))) => (signer, checkpoint),
-            Some((_, Err(error))) => return fail(error.to_string()),
-            None => return fail("not signed by any key that is kept under `keys/seal/`".to_owned()),
+    /// A note from this store or from anywhere else; what it says, if it holds and fits the batches. `trusted` says whether the reader
+    /// trusts a key to speak for the log.
+    pub(super) fn checkpoint(
+        &mut self,
+        object: &str,
+        note: &str,
+        trusted: impl Fn(&Sha256) -> bool,
+        found: &mut Vec<Found>,
+    ) -> Option<Opened> {
+        let mut fail = |reason: String| {
+            found.push((FaultKind::Failure, object.to_owned(), reason));
+            None
         };
-        if !trusted(&signer) {
+        let opened = match Checkpoint::open(note, &self.keys) {
+            Ok(opened) => opened,
+            Err(error) => return fail(error.to_string()),
+        };
+        let checkpoint = &opened.checkpoint;
+        if !opened.signers.iter().any(trusted) {
+            let signer = opened.signers.first().map_or_else(String::new, ToString::to_string);
             return fail(format!("signed by key {signer}, which is not a trusted root for `seal`"));
         }
         if self.name.as_ref().is_some_and(|name| *name != checkpoint.origin) {
@@ -144,14 +164,17 @@ impl Ledger {
         }
         match self.roots.get(&checkpoint.size) {
             Some(root) if *root == checkpoint.root => {
-                self.checkpoints += 1;
+                if self.counted.replace(checkpoint.size) != Some(checkpoint.size) {
+                    self.checkpoints += 1;
+                }
                 self.signed = self.signed.max(checkpoint.size);
+                Some(opened)
             }
             Some(_) => fail(format!("its root over {} leaves is not the batches': the log was forked", checkpoint.size)),
             None if self.broken => fail("cannot be compared: the batches under it do not hold".to_owned()),
             None if checkpoint.size > self.edge.size() => {
                 let here = self.edge.size();
-                fail(format!("signed over {} leaves, and only {here} are here: the log's end was cut off", checkpoint.size));
+                fail(format!("signed over {} leaves, and only {here} are here: the log's end was cut off", checkpoint.size))
             }
             None => fail(format!("signed over {} leaves, where no batch ends", checkpoint.size)),
         }
@@ -215,6 +238,7 @@ impl Ledger {
             found.push((FaultKind::Notice, last, reason));
         }
         let (batches, checkpoints, signed) = (self.batches, self.checkpoints, self.signed);
-        Some(LogReport { name: self.name?, batches, size, root, newest, checkpoints, signed })
+        let anchors = AnchorReport::default();
+        Some(LogReport { name: self.name?, batches, size, root, newest, checkpoints, signed, anchors })
     }
 }

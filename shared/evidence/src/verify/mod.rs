@@ -7,6 +7,7 @@
 //! What this cannot see: without a log, the newest records of a session, if they were withheld before anybody else saw them; and false
 //! records that a thief of a live session key, or a writer that was taken over, added before they were sealed.
 
+mod anchors;
 mod chain;
 mod group;
 mod ledger;
@@ -22,13 +23,15 @@ use serde::de::IgnoredAny;
 
 use crate::blob::{Blob, Blobs};
 use crate::dsse::Envelope;
-use crate::endorsement::{Endorsement, PublicKey};
+use crate::endorsement::Endorsement;
+use crate::log::{CheckpointError, LogKey, Token, TokenError, Witness, timestamp_size};
 use crate::record::{Header, Record, RecordError, RecordKey, open};
+use anchors::Anchors;
 use chain::Sessions;
 use group::Group;
 use ledger::Ledger;
 
-pub use report::{Fault, FaultKind, LogReport, Report, Standing};
+pub use report::{AnchorReport, Cosigned, Fault, FaultKind, LogReport, Report, Standing};
 pub use root::{Root, RootError};
 
 /// S3 and Lambda clocks may differ by what SigV4 tolerates (AWS General Reference, "Elements of a request signature": 15 minutes).
@@ -59,7 +62,8 @@ enum Content {
     Batch(Vec<u8>),
     Checkpoint(Vec<u8>),
     CheckpointBundle,
-    Key(Option<PublicKey>),
+    CheckpointTime(u64, Result<Token, TokenError>),
+    Key(Option<LogKey>),
     Blob(Result<Blob, String>),
     Stranger,
 }
@@ -72,15 +76,17 @@ impl Examined {
             Content::Record(Box::new(open(&key, bytes)))
         } else if object.starts_with("log/batch/") {
             Content::Batch(bytes.to_vec())
-        } else if object.starts_with("log/cp/") && object.ends_with(".note") {
+        } else if object.starts_with("log/cp/") && (object.ends_with(".note") || object.ends_with(".cosigned")) {
             Content::Checkpoint(bytes.to_vec())
         } else if object.starts_with("log/cp/") && object.ends_with(".sigstore.json") {
             // The note's own signature in another wrapping, for tools that know no notes: what it says is checked there.
             Content::CheckpointBundle
+        } else if let Some(size) = timestamp_size(object) {
+            Content::CheckpointTime(size, Token::read(bytes))
         } else if let Some(name) = object.strip_prefix("keys/seal/") {
             // Named by its own digest, so that it needs nobody's word.
-            let named = |key: &PublicKey| name == format!("{}.der", key.fingerprint());
-            Content::Key(PublicKey::from_der(bytes).ok().filter(named))
+            let named = |key: &LogKey| name == format!("{}.der", key.fingerprint());
+            Content::Key(LogKey::from_der(bytes).filter(named))
         } else if object.starts_with("blob/") {
             Content::Blob(Blob::look(object, bytes))
         } else {
@@ -100,6 +106,7 @@ pub struct Verifier {
     sessions: Sessions,
     blobs: Blobs,
     ledger: Ledger,
+    anchors: Anchors,
     /// Each session's endorsement as it was last seen to hold: a signature need not be checked a thousand times.
     endorsed: BTreeMap<SessionId, (Envelope, Endorsement)>,
     endorsers: BTreeMap<Sha256, BTreeSet<FunctionName>>,
@@ -112,6 +119,14 @@ impl Verifier {
     #[must_use]
     pub fn new(roots: Vec<Root>) -> Self {
         Self { roots, ..Self::default() }
+    }
+
+    /// Also demands that each of `witnesses` cosigned the log: its newest checkpoint, or one that leaves out no more than the last 65
+    /// minutes of it, which is what a witness that was away for an hour leaves behind.
+    #[must_use]
+    pub fn witnessed_by(mut self, witnesses: Vec<Witness>) -> Self {
+        self.anchors.ask(witnesses);
+        self
     }
 
     /// Notes a fault that the reader of the store found: a second version, a delete marker, a digest that differs.
@@ -137,9 +152,16 @@ impl Verifier {
                 Ok(record) => self.record(&object, record, version, now),
                 Err(error) => self.fail(&object, error),
             },
-            Content::Batch(bytes) => self.ledger.batch(&object, &bytes, &mut found),
+            Content::Batch(bytes) => {
+                self.ledger.batch(&object, &bytes, &mut found);
+                self.ledger.end().into_iter().for_each(|(size, time)| self.anchors.grown(size, time));
+            }
             Content::Checkpoint(bytes) => self.checkpoint(&object, &bytes),
             Content::CheckpointBundle => {}
+            Content::CheckpointTime(size, token) => {
+                let head = self.ledger.head(size);
+                self.anchors.timestamp(&object, token, head, now, &mut found);
+            }
             Content::Key(Some(key)) => self.ledger.know(key),
             Content::Key(None) => self.fail(&object, "not the public key that its name says"),
             Content::Blob(Ok(blob)) => self.blobs.add(blob),
@@ -155,7 +177,13 @@ impl Verifier {
         let speaks = |root: &Root| root.function.as_ref().is_none_or(|function| function.as_str() == SEAL);
         let trusted =
             |key: &Sha256| self.roots.is_empty() || self.roots.iter().any(|root| root.fingerprint == *key && speaks(root));
-        self.ledger.checkpoint(object, note, trusted, &mut found);
+        match std::str::from_utf8(note) {
+            Ok(note) => {
+                let opened = self.ledger.checkpoint(object, note, trusted, &mut found);
+                opened.into_iter().for_each(|opened| self.anchors.opened(object, note, opened, &mut found));
+            }
+            Err(_) => found.push((FaultKind::Failure, object.to_owned(), CheckpointError::Form.to_string())),
+        }
         self.found(found);
     }
 
@@ -246,7 +274,8 @@ impl Verifier {
     pub fn finish(mut self, now: Timestamp) -> Report {
         let (mut found, mut broken_chains) = (Vec::new(), Vec::new());
         std::mem::take(&mut self.group).finish(now, &mut found);
-        let log = std::mem::take(&mut self.ledger).finish(now, &mut found);
+        let mut log = std::mem::take(&mut self.ledger).finish(now, &mut found);
+        std::mem::take(&mut self.anchors).finish(log.as_mut(), now, &mut found);
         // Whoever names the key of the log's checkpoints knows that there is a log.
         if log.is_none() && self.roots.iter().any(|root| root.function.as_ref().is_some_and(|function| function.as_str() == SEAL)) {
             self.fail("log/", "there is no log here, and a root for `seal` was given");
