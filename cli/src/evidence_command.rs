@@ -7,7 +7,8 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use evidence::{Release, Report, Standing, Verifier};
+use evidence::log::Witness;
+use evidence::{LogReport, Release, Report, Standing, Verifier};
 use ids::Timestamp;
 
 use crate::source::{Reading, read};
@@ -44,6 +45,7 @@ Examples:
   cordon evidence verify --root quarantine=<fingerprint> --root seal=<fingerprint> archive/       # key by key
   cordon evidence verify --root <fingerprint> --release release.sha256 archive/
   cordon evidence verify s3://my-evidence --checkpoint last-quarter.note
+  cordon evidence verify archive/ --root seal=<fingerprint> --witness 'witness.example/w1+<id>+<key>'
   openssl pkey -pubin -in evidence.pub -outform DER | sha256sum    # a key's fingerprint")]
 pub(crate) struct Verify {
     #[command(flatten)]
@@ -54,6 +56,10 @@ pub(crate) struct Verify {
     /// Compare the code that wrote the records with this release: lines as `sha256sum` prints them, `HEX  FUNCTION/bootstrap`. Repeatable.
     #[arg(long, value_name = "FILE")]
     release: Vec<PathBuf>,
+    /// Demand that this witness cosigned the log: its newest checkpoint, or one that leaves out no more than the last 65 minutes of it. By
+    /// verifier key, NAME+ID+KEY. Repeatable: each must have.
+    #[arg(long, value_name = "VKEY")]
+    witness: Vec<Witness>,
     /// Answer in JSON.
     #[arg(long)]
     json: bool,
@@ -75,7 +81,7 @@ pub(crate) fn run(command: &Evidence) -> anyhow::Result<ExitCode> {
 
 fn verify_folder(arguments: &Verify) -> anyhow::Result<ExitCode> {
     let now = now()?;
-    let mut verifier = Verifier::new(arguments.reading.root.clone());
+    let mut verifier = Verifier::new(arguments.reading.root.clone()).witnessed_by(arguments.witness.clone());
     for file in &arguments.release {
         let text = std::fs::read_to_string(file).with_context(|| format!("could not read `{}`", file.display()))?;
         verifier.expect_release(Release::parse(&text).with_context(|| format!("`{}`", file.display()))?);
@@ -129,15 +135,18 @@ fn for_people(report: &Report, listed: bool) -> String {
     }
     lines.extend(report.keyring.iter().map(ToString::to_string));
     match &report.log {
-        Some(log) => lines.push(format!(
-            "log {}: {} leaves in {}, the newest of {}, {} of them under a signed checkpoint; root {}",
-            log.name,
-            log.size,
-            count(usize::try_from(log.batches).unwrap_or(usize::MAX), "batch").replace("batchs", "batches"),
-            log.newest,
-            log.signed,
-            log.root
-        )),
+        Some(log) => {
+            lines.push(format!(
+                "log {}: {} leaves in {}, the newest of {}, {} of them under a signed checkpoint; root {}",
+                log.name,
+                log.size,
+                count(usize::try_from(log.batches).unwrap_or(usize::MAX), "batch").replace("batchs", "batches"),
+                log.newest,
+                log.signed,
+                log.root
+            ));
+            lines.extend(anchors(log));
+        }
         None if report.records > 0 => lines.push("no log here: sessions that were dropped whole would not be missed".to_owned()),
         None => {}
     }
@@ -157,4 +166,22 @@ fn for_people(report: &Report, listed: bool) -> String {
         Standing::Empty => "NOTHING TO VERIFY: no record was found here. Is this the folder that holds `rec/`?".to_owned(),
     });
     lines.join("\n") + "\n"
+}
+
+/// What others say of the log, a line each.
+fn anchors(log: &LogReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    for vkey in &log.anchors.vkeys {
+        lines.push(format!("its checkpoints are signed with Ed25519 too, by {vkey}"));
+    }
+    for (witness, cosigned) in &log.anchors.cosigned {
+        lines.push(format!("cosigned at {}: {} of {} leaves, by {witness}", cosigned.time, cosigned.size, log.size));
+    }
+    if let Some(newest) = log.anchors.newest_timestamp {
+        let (count, all) = (log.anchors.timestamped, log.checkpoints);
+        lines.push(format!(
+            "{count} of {all} checkpoints have a timestamp over them, the newest of {newest}; by whom, `openssl ts -verify` says"
+        ));
+    }
+    lines
 }

@@ -10,11 +10,13 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod anchors;
 mod completeness;
 mod containment;
 mod crash;
 mod degraded;
 mod deployed;
+mod outsiders;
 mod privilege;
 mod sealing;
 mod stage;

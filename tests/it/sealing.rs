@@ -22,26 +22,26 @@ use serde_json::json;
 
 use crate::stage::{Asked, Caller, Fate, Stage, Wire, from_base64, text, texts};
 
-const LOG: &str = "example.com/cordon";
+pub(crate) const LOG: &str = "example.com/cordon";
 /// Shorter than the log is silent, longer than a test.
-const PAST: Duration = Duration::from_secs(20 * 60);
+pub(crate) const PAST: Duration = Duration::from_secs(20 * 60);
 
 /// An evidence bucket with Object Lock, a tile bucket, a key and a queue.
-struct Vault {
-    stage: Stage,
-    name: String,
+pub(crate) struct Vault {
+    pub(crate) stage: Stage,
+    pub(crate) name: String,
     key: String,
-    public: PublicKey,
+    pub(crate) public: PublicKey,
     queue: String,
 }
 
-fn unique() -> String {
+pub(crate) fn unique() -> String {
     static NTH: AtomicUsize = AtomicUsize::new(0);
     format!("{}-{}", std::process::id(), NTH.fetch_add(1, Ordering::SeqCst))
 }
 
 impl Vault {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let stage = Stage::open();
         let name = format!("vault-{}", unique());
         let root = &stage.root;
@@ -58,7 +58,7 @@ impl Vault {
         Self { name, key, public, queue: text(&queue["QueueUrl"]), stage }
     }
 
-    fn config(&self, caller: &Caller, wire: &Wire) -> responder::SdkConfig {
+    pub(crate) fn config(&self, caller: &Caller, wire: &Wire) -> responder::SdkConfig {
         let get = |name: &'static str| match name {
             "AWS_REGION" => Some(caller.region.clone()),
             "AWS_ENDPOINT_URL" => Some(caller.endpoint.clone()),
@@ -69,37 +69,42 @@ impl Vault {
         config.credentials_provider(SharedCredentialsProvider::new(caller.credentials.clone())).http_client(wire.clone()).build()
     }
 
-    fn bucket(&self, name: &str) -> S3 {
+    pub(crate) fn bucket(&self, name: &str) -> S3 {
         S3::new(&self.config(&self.stage.root, &Wire::good()), CallLog::default(), name.to_owned())
     }
 
-    fn evidence(&self) -> S3 {
+    pub(crate) fn evidence(&self) -> S3 {
         self.bucket(&self.name)
     }
 
-    fn tiles(&self) -> S3 {
+    pub(crate) fn tiles(&self) -> S3 {
         self.bucket(&format!("{}-tiles", self.name))
     }
 
     /// A sealer that starts cold.
-    fn sealer(&self, wire: &Wire) -> Environment {
+    pub(crate) fn sealer(&self, wire: &Wire) -> Environment {
+        self.sealer_with(wire, &[])
+    }
+
+    /// The same with settings that are optional.
+    pub(crate) fn sealer_with(&self, wire: &Wire, settings: &[(&'static str, String)]) -> Environment {
         let get = |name: &'static str| match name {
             "CORDON_LOG" => Some(LOG.to_owned()),
             "CORDON_EVIDENCE_BUCKET" => Some(self.name.clone()),
             "CORDON_TILE_BUCKET" => Some(format!("{}-tiles", self.name)),
             "CORDON_SIGNING_KEY" => Some(self.key.clone()),
             "CORDON_ORPHANS" => Some(self.queue.clone()),
-            _ => None,
+            _ => settings.iter().find_map(|(other, value)| (*other == name).then(|| value.clone())),
         };
         Environment::new(get, &self.config(&self.stage.root, wire), &CallLog::default()).unwrap()
     }
 
-    async fn seal(&self) -> Answer {
+    pub(crate) async fn seal(&self) -> Answer {
         asked(&self.sealer(&Wire::good())).await.unwrap()
     }
 
     /// Stores the intent of an incident, due at `due`, and with `answered` its outcome.
-    async fn record(&self, signal: &str, due: Timestamp, answered: bool) -> Vec<RecordKey> {
+    pub(crate) async fn record(&self, signal: &str, due: Timestamp, answered: bool) -> Vec<RecordKey> {
         let mut keys = Vec::new();
         for (key, bytes) in records(signal, due, answered) {
             self.evidence().create(&key.to_string(), &bytes).await.unwrap();
@@ -108,7 +113,7 @@ impl Vault {
         keys
     }
 
-    async fn incidents(&self, count: usize) -> usize {
+    pub(crate) async fn incidents(&self, count: usize) -> usize {
         for n in 0..count {
             self.record(&format!("{n} of {}", unique()), calls::now().plus(PAST), true).await;
         }
@@ -116,13 +121,18 @@ impl Vault {
     }
 
     /// What the verifier says of everything in the bucket, every version.
-    async fn verify(&self) -> Report {
+    pub(crate) async fn verify(&self) -> Report {
         let root = Root { function: Some("seal".parse().unwrap()), fingerprint: self.public.fingerprint() };
         self.verify_as(vec![root]).await
     }
 
-    async fn verify_as(&self, roots: Vec<Root>) -> Report {
-        let (store, mut verifier) = (self.evidence(), Verifier::new(roots));
+    pub(crate) async fn verify_as(&self, roots: Vec<Root>) -> Report {
+        self.verify_with(Verifier::new(roots)).await
+    }
+
+    /// The same by a verifier that was told more.
+    pub(crate) async fn verify_with(&self, mut verifier: Verifier) -> Report {
+        let store = self.evidence();
         let mut listed = store.versions("", None).await.unwrap();
         listed.sort_by(|a, b| (&a.key, a.stored).cmp(&(&b.key, b.stored)));
         for one in listed {
@@ -138,7 +148,7 @@ impl Vault {
     }
 
     /// All batches, in order.
-    async fn batches(&self) -> Vec<Batch> {
+    pub(crate) async fn batches(&self) -> Vec<Batch> {
         let mut found = Vec::new();
         for number in 1.. {
             match self.evidence().content(&batch_key(number), None, 1 << 24).await.unwrap() {
@@ -150,7 +160,7 @@ impl Vault {
     }
 
     /// The published tree is the one that the batches come to, tile by tile, and its head is signed.
-    async fn assert_published(&self) {
+    pub(crate) async fn assert_published(&self) {
         let batches = self.batches().await;
         let leaves: Vec<Vec<u8>> = batches.iter().flat_map(|batch| batch.leaves().unwrap()).collect();
         let newest = batches.last().unwrap();
@@ -171,7 +181,7 @@ impl Vault {
     }
 
     /// Every object version of a record is in the log, once; and so is every key that it has.
-    async fn assert_sealed_once(&self, count: usize) {
+    pub(crate) async fn assert_sealed_once(&self, count: usize) {
         let mut names = Vec::new();
         for batch in self.batches().await {
             names.extend(batch.entries.iter().filter_map(|entry| entry.object().map(|(key, version)| (key, version.to_owned()))));
@@ -181,7 +191,7 @@ impl Vault {
         assert_eq!(names.iter().filter(|(key, _)| !key.starts_with("keys/")).count(), count);
     }
 
-    async fn orphans_in_queue(&self) -> BTreeSet<String> {
+    pub(crate) async fn orphans_in_queue(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         loop {
             let asked = json!({ "QueueUrl": self.queue, "MaxNumberOfMessages": 10, "VisibilityTimeout": 600 });
@@ -234,13 +244,13 @@ pub(crate) fn records_of(function: &str, signal: &str, due: Timestamp, answered:
     all
 }
 
-async fn asked(sealer: &Environment) -> Result<Answer, Transient> {
+pub(crate) async fn asked(sealer: &Environment) -> Result<Answer, Transient> {
     seal::handle(br#"{"cordon":"seal"}"#, sealer).await
 }
 
 /// Signed by nobody whom anyone vouches for, and otherwise whole.
 #[track_caller]
-fn holds(report: &Report) {
+pub(crate) fn holds(report: &Report) {
     let failures: Vec<_> = report.faults.iter().filter(|fault| fault.kind == evidence::FaultKind::Failure).collect();
     assert!(failures.is_empty(), "{failures:#?}");
     assert_eq!(report.standing, Standing::Degraded, "{report:#?}");
@@ -276,6 +286,38 @@ async fn records_become_a_log_that_verifies() {
     holds(&vault.verify().await);
     vault.assert_published().await;
     assert_eq!(asked(&vault.sealer(&Wire::good())).await.unwrap().outcome, Said::Quiet, "and a cold one finds nothing left");
+}
+
+/// What docs/architecture.md says a seal costs: a read for each record, and a number of requests that does not grow with them.
+#[tokio::test]
+#[ignore = "needs the local AWS"]
+async fn ten_times_the_records_cost_ten_times_the_reads_and_nothing_else() {
+    let vault = Vault::new().await;
+    vault.seal().await;
+    let wire = Wire::good();
+    let sealer = vault.sealer(&wire);
+    // The first pass of a process also finds where the log ends, and keeps its key.
+    asked(&sealer).await.unwrap();
+    vault.incidents(1).await;
+    asked(&sealer).await.unwrap();
+    let mut rest = Vec::new();
+    for incidents in [5, 50] {
+        let count = vault.incidents(incidents).await;
+        let before = wire.sent().len();
+        assert_eq!(asked(&sealer).await.unwrap().records, count);
+        let mut sent: Vec<String> = wire.sent()[before..].iter().map(action).collect();
+        sent.sort();
+        let reads = sent.iter().filter(|action| *action == "s3:GetObjectVersion").count();
+        assert_eq!(reads, count, "each record is read once");
+        sent.retain(|action| action != "s3:GetObjectVersion");
+        rest.push(sent);
+    }
+    let [ten, hundred] = &rest[..] else { panic!("{rest:?}") };
+    assert_eq!(ten, hundred);
+    let counted = |action: &str| ten.iter().filter(|other| *other == action).count();
+    let puts = ["kms:GetPublicKey", "kms:Sign", "s3:GetObject", "s3:ListBucket", "s3:ListBucketVersions", "s3:PutObject"];
+    assert_eq!(puts.map(counted), [1, 1, 2, 1, 1, 7], "{ten:?}");
+    assert_eq!(ten.len(), 13, "{ten:?}");
 }
 
 /// More than one tile, more than one batch at a time.
@@ -342,7 +384,7 @@ async fn a_keyring_is_sealed_and_missed_when_it_is_gone() {
     assert!(report.faults.iter().any(|fault| fault.object == object && fault.reason.contains("hidden under")), "{report:#?}");
 }
 
-fn dead_at(nth: usize, fate: Fate) -> Wire {
+pub(crate) fn dead_at(nth: usize, fate: Fate) -> Wire {
     let sent = Arc::new(AtomicUsize::new(0));
     Wire::with(move |_| match sent.fetch_add(1, Ordering::SeqCst) {
         before if before < nth => Fate::Pass,
@@ -541,7 +583,7 @@ async fn what_it_cannot_do_it_says() {
 }
 
 /// S3's and the other services' action that a request needs.
-fn action(asked: &Asked) -> String {
+pub(crate) fn action(asked: &Asked) -> String {
     let operation = match (asked.service.as_str(), asked.operation.as_str()) {
         ("s3", "GET") if asked.text.contains("list-type=2") => "ListBucket",
         ("s3", "GET") if asked.text.contains("versionId=") => "GetObjectVersion",

@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ed25519_dalek::Signer as _;
 use evidence::PublicKey;
-use evidence::log::{Checkpoint, Edge, Receipt, Tile, inclusion, leaf_hash};
+use evidence::log::{Checkpoint, Ed25519Key, Edge, Receipt, Tile, TimestampRequest, Token, Witness, inclusion, leaf_hash};
 use ids::Sha256;
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
 use p256::ecdsa::{Signature, SigningKey};
@@ -13,6 +14,8 @@ use p256::pkcs8::{EncodePublicKey as _, LineEnding};
 use serde_json::Value;
 
 use tempfile::TempDir;
+
+use crate::outsiders::{Authority, cosign, der, vkey};
 
 /// The README's block of commands, with its example paths replaced.
 fn commands(record: &str, key: &str) -> String {
@@ -141,7 +144,7 @@ fn securesystemslib_verifies_records() {
     check_records("python", &["python", "dsse.py"]);
 }
 
-/// A published log in a folder: its tree, its signed head, receipts for some leaves.
+/// A published log in a folder: its tree, its head with two signatures and a cosignature, receipts for some leaves.
 struct Published {
     work: TempDir,
     key: PublicKey,
@@ -149,6 +152,17 @@ struct Published {
 }
 
 const LEAVES: u64 = 700;
+const WITNESS: &str = "witness.example/w1";
+
+/// The log's second key.
+fn second() -> ed25519_dalek::SigningKey {
+    ed25519_dalek::SigningKey::from_bytes(&[8; 32])
+}
+
+/// The witness's key.
+fn third() -> ed25519_dalek::SigningKey {
+    ed25519_dalek::SigningKey::from_bytes(&[9; 32])
+}
 
 fn publish() -> Published {
     let work = TempDir::new().unwrap();
@@ -168,6 +182,11 @@ fn publish() -> Published {
     let signature: Signature = signer.sign_prehash(checkpoint.digest().as_bytes()).unwrap();
     let signature = signature.to_der().as_bytes().to_vec();
     let note = checkpoint.note(&signature, &key).unwrap();
+    let text = checkpoint.to_string();
+    let public = Ed25519Key::from_der(&der(&second().verifying_key())).unwrap();
+    let note = checkpoint.add_ed25519(&note, &second().sign(text.as_bytes()).to_bytes(), &public).unwrap();
+    let witness: Witness = vkey(WITNESS, 4, &third().verifying_key()).parse().unwrap();
+    let note = Checkpoint::add_cosignature(&note, &cosign(WITNESS, &third(), &text), &witness).unwrap();
     write("checkpoint", note.as_bytes());
     write("key.der", key.der());
     write("key.pem", signer.verifying_key().to_public_key_pem(LineEnding::LF).unwrap().as_bytes());
@@ -217,6 +236,84 @@ fn go_verifies_every_leaf_of_a_published_log_and_names_what_is_wrong() {
         std::fs::write(at("forged.tlog-proof"), receipt.replacen(from, to, 1)).unwrap();
         assert_eq!(go("receipt", &at("forged.tlog-proof")), Some(false), "{from:?} became {to:?}");
     }
+}
+
+/// By nothing but the verifier key, as anyone's log monitor would.
+#[test]
+fn go_reads_the_second_signature_and_the_cosignature_and_refuses_forged_ones() {
+    let log = publish();
+    let at = |name: &str| log.work.path().join(name);
+    let own = vkey("example.com/cordon", 1, &second().verifying_key());
+    assert_eq!(Ed25519Key::from_der(&der(&second().verifying_key())).unwrap().vkey("example.com/cordon"), own);
+    let witness = vkey(WITNESS, 4, &third().verifying_key());
+    let go =
+        |note: &Path, vkey: &str| stranger("tlog", &["tlog", "vkey"]).map(|command| accepts(command, &[note, Path::new(vkey)]));
+    let note = std::fs::read_to_string(at("checkpoint")).unwrap();
+    for key in [&own, &witness] {
+        let Some(whole) = go(&at("checkpoint"), key) else { return };
+        assert!(whole, "Go does not accept {key}");
+        std::fs::write(at("forged.note"), note.replace("\n700\n", "\n701\n")).unwrap();
+        assert_eq!(go(&at("forged.note"), key), Some(false), "another size, by {key}");
+        let other = key.replace(char::is_numeric, "0");
+        assert_eq!(go(&at("checkpoint"), &other), Some(false), "{other}");
+    }
+    // The second signature over another checkpoint, and none at all.
+    let lines: Vec<&str> = note.lines().collect();
+    let text = log.checkpoint.to_string().replace("700", "699");
+    let foreign = second().sign(text.as_bytes()).to_bytes();
+    let public = Ed25519Key::from_der(&der(&second().verifying_key())).unwrap();
+    let other = Checkpoint { size: 699, ..log.checkpoint.clone() };
+    let forged = other.add_ed25519("", &foreign, &public).unwrap();
+    std::fs::write(at("forged.note"), note.replace(&format!("{}\n", lines[5]), &forged)).unwrap();
+    assert_eq!(go(&at("forged.note"), &own), Some(false));
+    std::fs::write(at("forged.note"), note.replace(&format!("{}\n", lines[5]), "")).unwrap();
+    assert_eq!(go(&at("forged.note"), &own), Some(false));
+    assert_eq!(go(&at("forged.note"), &witness), Some(true), "a witness's line stands for itself");
+    // A cosignature with another time.
+    let bytes = base64::engine::Engine::decode(&base64::engine::general_purpose::STANDARD, lines[6].rsplit_once(' ').unwrap().1);
+    let mut bytes = bytes.unwrap();
+    bytes[11] ^= 1;
+    let late = base64::engine::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
+    std::fs::write(at("forged.note"), note.replace(lines[6].rsplit_once(' ').unwrap().1, &late)).unwrap();
+    assert_eq!(go(&at("forged.note"), &witness), Some(false));
+}
+
+/// `openssl ts` as the authority and as the reader, by the README's own lines.
+#[test]
+fn openssl_gives_and_verifies_the_timestamp_of_a_checkpoint() {
+    let log = publish();
+    let at = |name: &str| log.work.path().join(name);
+    let authority = Authority::new();
+    let request = TimestampRequest::new(log.checkpoint.digest(), [7; 8]);
+    let answer = authority.stamp(&request.to_der());
+    let token = Token::read(&answer).unwrap();
+    assert_eq!((token.imprint, token.answers(&request)), (log.checkpoint.digest(), Ok(())));
+    assert!(calls::now().millis_since(token.time).abs() < 60_000, "{}", token.time);
+    std::fs::write(at("checkpoint.tsr"), &answer).unwrap();
+
+    let readme = std::fs::read_to_string(scenarios::repository().join("README.md")).unwrap();
+    let block = readme.split("<!-- openssl-ts -->").nth(1).unwrap().split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let own = |line: &&str| !["NOTE=", "TOKEN=", "AUTHORITY="].iter().any(|name| line.starts_with(name));
+    let lines: Vec<_> = block.lines().filter(own).collect();
+    assert_eq!(block.lines().count(), lines.len() + 3, "{block}");
+    let work = TempDir::new().unwrap();
+    let openssl = |note: &Path, root: &Path| {
+        let (token, lines) = (at("checkpoint.tsr"), lines.join("\n"));
+        let names = format!("NOTE={}\nTOKEN={}\nAUTHORITY={}", note.display(), token.display(), root.display());
+        let output = Command::new("sh").args(["-c", &format!("set -e\n{names}\n{lines}\n")]).current_dir(&work).output().unwrap();
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    };
+    let said = openssl(&at("checkpoint"), &authority.root()).unwrap();
+    assert!(said.contains("Time stamp: "), "{said}");
+    let note = std::fs::read_to_string(at("checkpoint")).unwrap();
+    std::fs::write(at("forged.note"), note.replace("\n700\n", "\n701\n")).unwrap();
+    assert_eq!(openssl(&at("forged.note"), &authority.root()), None, "another checkpoint");
+    assert_eq!(openssl(&at("checkpoint"), &Authority::new().root()), None, "another authority");
+    // A refusal of openssl's own is read as one.
+    let unknown =
+        [&[0x30, 0x27, 2, 1, 1, 0x30, 0x1f, 0x30, 7, 6, 5, 0x2b, 0x0e, 3, 2, 0x1a, 4, 0x14], &[1; 20][..], &[1, 1, 0xff]].concat();
+    let refusal = Token::read(&authority.stamp(&unknown)).unwrap_err();
+    assert!(refusal.to_string().contains("refused, with status 2"), "{refusal}");
 }
 
 #[test]

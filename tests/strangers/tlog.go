@@ -2,11 +2,13 @@
 //
 //	tlog tree FOLDER KEY.der      every leaf of a published tree, tile by tile, up to its signed checkpoint
 //	tlog receipt FILE KEY.der     one record's receipt (C2SP tlog-proof)
+//	tlog vkey FILE VKEY           a checkpoint by its Ed25519 signature alone, or by a witness's cosignature
 package main
 
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -34,6 +36,57 @@ func (v verifier) KeyHash() uint32 { return v.hash }
 func (v verifier) Verify(text, signature []byte) bool {
 	digest := sha256.Sum256(text)
 	return ecdsa.VerifyASN1(v.key, digest[:], signature)
+}
+
+// witness is signature type 0x04 of C2SP's signed-note, which x/mod leaves to its callers too.
+type witness struct {
+	name string
+	hash uint32
+	key  ed25519.PublicKey
+}
+
+func (w witness) Name() string    { return w.name }
+func (w witness) KeyHash() uint32 { return w.hash }
+func (w witness) Verify(text, signature []byte) bool {
+	if len(signature) != 8+ed25519.SignatureSize {
+		return false
+	}
+	header := fmt.Sprintf("cosignature/v1\ntime %d\n", binary.BigEndian.Uint64(signature))
+	return ed25519.Verify(w.key, append([]byte(header), text...), signature[8:])
+}
+
+// newWitness reads a verifier key of type 0x04.
+func newWitness(vkey string) (note.Verifier, error) {
+	parts := strings.SplitN(vkey, "+", 3)
+	if len(parts) != 3 {
+		return nil, errors.New("not a verifier key")
+	}
+	key, err := base64.StdEncoding.DecodeString(parts[2])
+	if err != nil || len(key) != 33 || key[0] != 4 {
+		return nil, errors.New("not a witness's verifier key")
+	}
+	digest := sha256.Sum256(append([]byte(parts[0]+"\n"), key...))
+	hash := binary.BigEndian.Uint32(digest[:4])
+	if fmt.Sprintf("%08x", hash) != parts[1] {
+		return nil, errors.New("the key's id does not fit")
+	}
+	return witness{parts[0], hash, ed25519.PublicKey(key[1:])}, nil
+}
+
+// known opens a note by one verifier key, which x/mod reads by itself if it is an Ed25519 key of type 0x01.
+func known(file, vkey string) error {
+	signed, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	verifier, err := note.NewVerifier(vkey)
+	if err != nil {
+		if verifier, err = newWitness(vkey); err != nil {
+			return err
+		}
+	}
+	_, err = note.Open(signed, note.VerifierList(verifier))
+	return err
 }
 
 // open reads a signed checkpoint: the tree it is over.
@@ -174,7 +227,7 @@ func receipt(file, keyFile string) error {
 
 func main() {
 	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: tlog tree|receipt PATH KEY.der")
+		fmt.Fprintln(os.Stderr, "usage: tlog tree|receipt PATH KEY.der, or tlog vkey FILE VKEY")
 		os.Exit(2)
 	}
 	var err error
@@ -186,8 +239,10 @@ func main() {
 		}
 	case "receipt":
 		err = receipt(os.Args[2], os.Args[3])
+	case "vkey":
+		err = known(os.Args[2], os.Args[3])
 	default:
-		err = errors.New("tree or receipt?")
+		err = errors.New("tree, receipt or vkey?")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "refused:", err)

@@ -9,6 +9,7 @@ use futures_util::future::try_join_all;
 use responder::SettingsError;
 use tokio::sync::Mutex;
 
+use crate::anchor::Anchors;
 use crate::position::Position;
 
 /// Settings and clients, built once, and where the log stood when this process last looked.
@@ -19,6 +20,7 @@ pub struct Environment {
     pub(crate) evidence: S3,
     pub(crate) tiles: S3,
     pub(crate) key: KmsKey,
+    pub(crate) anchors: Anchors,
     queue: Sqs,
     orphans: String,
     pub(crate) position: Mutex<Option<Position>>,
@@ -57,6 +59,7 @@ impl Environment {
             key: KmsKey::new(config, calls.clone(), required("CORDON_SIGNING_KEY")?),
             queue: Sqs::from_conf(queue),
             orphans: required("CORDON_ORPHANS")?,
+            anchors: Anchors::read(&get, config, calls)?,
             position: Mutex::new(None),
         })
     }

@@ -1,9 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod anchor;
 mod environment;
+mod http;
 mod known;
 mod position;
 mod request;
+mod timestamp;
+mod witness;
 
 use std::time::Duration;
 
@@ -16,6 +20,7 @@ use responder::{Attention, Transient};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
+pub use anchor::Anchored;
 pub use environment::Environment;
 use known::{Fresh, KEYS, is_key};
 use position::Position;
@@ -32,7 +37,7 @@ const LARGEST: u64 = 1 << 20;
 /// With no new record, an empty batch is written this long after the last.
 const HEARTBEAT: Duration = Duration::from_secs(3600);
 /// A pass begins no further batch after this long; the next pass goes on.
-const ENOUGH: Duration = Duration::from_secs(40);
+const ENOUGH: Duration = Duration::from_secs(30);
 
 /// What became of a pass, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -66,6 +71,8 @@ pub struct Answer {
     pub orphans: Vec<Orphan>,
     /// How many leaves the log has.
     pub size: u64,
+    /// What came of the anchors outside, of those that are configured.
+    pub anchored: Anchored,
 }
 
 impl Answer {
@@ -80,6 +87,7 @@ impl Answer {
             odd: Vec::new(),
             orphans: Vec::new(),
             size: 0,
+            anchored: Anchored::default(),
         }
     }
 
@@ -101,6 +109,9 @@ impl Answer {
             self.outcome = Said::Sealed;
             let keys = if self.keys > 0 { format!(" and {} keys", self.keys) } else { String::new() };
             self.reason = format!("{} records{keys} sealed; the log has {size} leaves", self.records);
+        }
+        if !self.anchored.failed.is_empty() {
+            self.reason = format!("{}; {} anchors failed", self.reason, self.anchored.failed.len());
         }
         if !self.orphans.is_empty() {
             self.attention = Attention::Notify;
@@ -143,6 +154,13 @@ pub async fn handle(event: &[u8], environment: &Environment) -> Result<Answer, T
         ("Orphans", answer.orphans.len()),
     ] {
         responder::count(FUNCTION, metric, number(count), calls::now());
+    }
+    if environment.anchors.any() {
+        let Anchored { failed, .. } = &answer.anchored;
+        failed.iter().for_each(|reason| eprintln!("not anchored: {reason}"));
+        for (metric, count) in [("Anchored", answer.anchored.held()), ("AnchorsFailed", failed.len())] {
+            responder::count(FUNCTION, metric, number(count), calls::now());
+        }
     }
     Ok(answer)
 }
@@ -209,7 +227,8 @@ async fn finish(
     batches.into_iter().for_each(|batch| answer.add(batch));
     // Before the hint moves on: whoever comes after a crash hands them on again.
     environment.hand_on(answer.orphans.get(before..).unwrap_or_default()).await?;
-    position.publish(environment).await
+    answer.anchored.add(position.publish(environment).await?);
+    Ok(())
 }
 
 /// Every version of every record since then, of every function.

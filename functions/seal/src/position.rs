@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use evidence::log::{Batch, Checkpoint, Edge, Tile, TilePath, batch_key, checkpoint_key, leaf_hash};
-use evidence_store::{S3, StoreError};
+use evidence_store::{Created, S3, StoreError};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use ids::{Sha256, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::Environment;
+use crate::anchor::Anchored;
 use crate::known::Known;
 
 /// So many requests at once.
@@ -139,10 +140,11 @@ impl Position {
         Ok(())
     }
 
-    /// Publishes the tree as it is, and its signed head.
-    pub(crate) async fn publish(&mut self, environment: &Environment) -> Result<(), StoreError> {
-        let Some((number, ..)) = self.last else { return Ok(()) };
-        let Environment { evidence, tiles, key, log, .. } = environment;
+    /// Publishes the tree as it is, and its signed head, and anchors that.
+    pub(crate) async fn publish(&mut self, environment: &Environment) -> Result<Anchored, StoreError> {
+        let mut said = Anchored::default();
+        let Some((number, ..)) = self.last else { return Ok(said) };
+        let Environment { evidence, tiles, key, log, anchors, .. } = environment;
         let puts =
             self.tiles.iter().map(|(path, bytes)| tiles.put_owned(path.to_string(), bytes.clone(), "application/octet-stream"));
         stream::iter(puts).buffer_unordered(ABREAST).try_collect::<Vec<()>>().await?;
@@ -157,11 +159,19 @@ impl Position {
         let doing = "sign the log's head";
         let signature = key.sign(doing, &checkpoint.digest()).await?;
         let note = checkpoint.note(&signature, &public).map_err(|error| wrong(doing, error))?;
+        let note = anchors.sign(&checkpoint, note, evidence, &mut said).await;
         // Another sealer may have been faster: its signature is over the same text.
         let name = checkpoint_key(checkpoint.size);
-        evidence.create_once(&name, note.as_bytes(), "text/plain; charset=utf-8").await?;
+        let created = evidence.create_once(&name, note.as_bytes(), "text/plain; charset=utf-8").await?;
         let bundle = checkpoint.bundle(&signature, &public);
         evidence.create_once(&name.replace(".note", ".sigstore.json"), bundle.as_bytes(), "application/json").await?;
+
+        // Whoever created the note anchors it, so that nobody is asked twice. Should that one die here, the next checkpoint is anchored
+        // instead: within the hour, and it covers this one.
+        let note = match created {
+            Created::New => anchors.cast(&checkpoint, note, &self.edge, (evidence, tiles), &mut said).await,
+            Created::Existed => note,
+        };
 
         // A slower sealer must not take readers back. Should two meet right here, the next batch puts it right.
         let there = tiles.content(NEWEST, None, LARGEST).await?.and_then(|note| String::from_utf8(note).ok());
@@ -172,7 +182,7 @@ impl Position {
             tiles.put(TIP, tip, "application/json").await?;
         }
         self.tiles.clear();
-        Ok(())
+        Ok(said)
     }
 }
 
@@ -210,7 +220,8 @@ async fn read_tree(tiles: &S3, batch: &Batch) -> Result<Option<(Edge, Vec<Vec<u8
     Ok(open.filter(fits).filter(|_| edge.root() == batch.root).map(|open| (edge, open)))
 }
 
-fn hashes(bytes: &[u8], width: usize) -> Option<Vec<Sha256>> {
+/// The hashes of a tile; none if it is not of this width.
+pub(crate) fn hashes(bytes: &[u8], width: usize) -> Option<Vec<Sha256>> {
     let found: Vec<Sha256> = bytes.chunks_exact(32).filter_map(|hash| hash.try_into().ok().map(Sha256::from_bytes)).collect();
     (found.len() == width && bytes.len() == 32 * width).then_some(found)
 }

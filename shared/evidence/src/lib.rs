@@ -22,6 +22,6 @@ pub use release::{Release, ReleaseError};
 pub use secret::Secret;
 pub use session::{Draft, Session, SignError, Signed};
 pub use verify::{
-    Examined, Fault, FaultKind, KeyReport, LogReport, Report, RingReport, RingTrust, Root, RootError, Standing, Verifier, Version,
-    key_named,
+    AnchorReport, Cosigned, Examined, Fault, FaultKind, KeyReport, LogReport, Report, RingReport, RingTrust, Root, RootError,
+    Standing, Verifier, Version, key_named,
 };

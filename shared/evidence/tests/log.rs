@@ -9,7 +9,7 @@ use ct_merkle::{ConsistencyProof, InclusionProof};
 use evidence::PublicKey;
 use evidence::log::{
     Batch, BatchError, Checkpoint, CheckpointError, Edge, Entry, Odd, Receipt, Tile, TilePath, batch_key, batch_number,
-    consistency, entry_bundle, inclusion, leads_to, leaf_hash, node_hash, proves,
+    consistency, entry_bundle, inclusion, leads_to, leaf_hash, node_hash, proves, root_over, tile_over,
 };
 use ids::{Sha256, Timestamp};
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
@@ -145,6 +145,21 @@ proptest! {
         prop_assert!(Checkpoint::read(&text).is_err());
         prop_assert!(Batch::parse(&raw).is_err());
         prop_assert_eq!(batch_number(&text), None);
+    }
+}
+
+/// The tree of 70,000 leaves has tiles on three levels.
+#[test]
+fn the_root_of_every_subtree_is_told_by_a_tile() {
+    let grown = Tile::grow(Edge::default(), Vec::new(), leaves(70_000));
+    let tiles: BTreeMap<(u8, u64), &[u8]> =
+        grown.tiles.iter().filter_map(|tile| Some(((tile.path.level?, tile.path.number), tile.bytes.as_slice()))).collect();
+    for (height, number) in [(0, 0), (0, 69_999), (3, 1), (7, 1), (8, 5), (11, 33), (16, 0)] {
+        let (level, tile, places) = tile_over(height, number);
+        let hash = |place: usize| Sha256::from_bytes(tiles[&(level, tile)][32 * place..][..32].try_into().unwrap());
+        let hashes: Vec<Sha256> = places.map(hash).collect();
+        let Ok(expected) = node(height, number);
+        assert_eq!(root_over(&hashes), Some(expected), "height {height}, number {number}");
     }
 }
 

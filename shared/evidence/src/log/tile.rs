@@ -1,10 +1,11 @@
 //! Tiles: how the tree is laid out for readers (C2SP tlog-tiles).
 
 use std::fmt;
+use std::ops::Range;
 
 use ids::Sha256;
 
-use super::tree::{Edge, WIDTH};
+use super::tree::{Edge, WIDTH, fold};
 
 /// Where a tile or an entry bundle lies: `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,6 +96,22 @@ impl Tile {
     fn of_entries(number: u64, entries: &[Vec<u8>]) -> Self {
         Self { path: TilePath { level: None, number, width: entries.len() }, bytes: entry_bundle(entries) }
     }
+}
+
+/// Where the root of a complete subtree is told, the one of this height and number: the level and number of a tile, and the places in it
+/// that the subtree is over.
+#[must_use]
+pub fn tile_over(height: u8, number: u64) -> (u8, u64, Range<usize>) {
+    let below = height % 8;
+    let first = number << below;
+    let place = usize::try_from(first % WIDTH as u64).unwrap_or_default();
+    (height / 8, first / WIDTH as u64, place..place + (1 << below))
+}
+
+/// The root over the hashes of complete subtrees that lie side by side; none over none.
+#[must_use]
+pub fn root_over(hashes: &[Sha256]) -> Option<Sha256> {
+    fold(hashes, None)
 }
 
 /// What growing a tree comes to.

@@ -98,7 +98,7 @@ fn subtree(tile: &[Sha256]) -> Sha256 {
 }
 
 /// The root over `left`, complete subtrees of one height, and `right`, a smaller tree after them.
-fn fold(left: &[Sha256], right: Option<Sha256>) -> Option<Sha256> {
+pub(super) fn fold(left: &[Sha256], right: Option<Sha256>) -> Option<Sha256> {
     let mut row: Vec<Sha256> = left.to_vec();
     let mut last = right;
     while !row.is_empty() {

@@ -9,9 +9,10 @@ use std::time::Duration;
 use ids::{Sha256, Timestamp};
 
 use super::Version;
-use super::report::{FaultKind, LogReport};
-use crate::endorsement::PublicKey;
-use crate::log::{Batch, Checkpoint, CheckpointError, Edge, Entry, batch_key, batch_number, checkpoint_key};
+use super::report::{AnchorReport, FaultKind, LogReport};
+use crate::log::{
+    Batch, Checkpoint, Edge, Entry, LogKey, LogKeys, Opened, batch_key, batch_number, checkpoint_key, checkpoint_size,
+};
 
 /// A fault in the making: how bad, where, what.
 type Found = (FaultKind, String, String);
@@ -19,7 +20,7 @@ type Found = (FaultKind, String, String);
 /// A record may wait this long for its seal (a minute by design) before that is a fault.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// A log that works makes a batch at least every hour, with or without records.
-const SILENCE: Duration = Duration::from_secs(65 * 60);
+pub(super) const SILENCE: Duration = Duration::from_secs(65 * 60);
 
 /// A version that a batch names and that was not met yet.
 #[derive(Debug)]
@@ -38,13 +39,13 @@ struct Met {
     version: Option<Version>,
 }
 
-/// A checkpoint whose signature holds.
+/// A note whose signatures hold.
 #[derive(Debug)]
-struct Signed {
-    object: String,
-    root: Sha256,
-    signer: Sha256,
-    /// The store's own time for the note, where it has one.
+pub(super) struct Note {
+    pub(super) object: String,
+    pub(super) text: String,
+    pub(super) opened: Opened,
+    /// The store's own time for it, where it has one.
     stored: Option<Timestamp>,
 }
 
@@ -63,12 +64,16 @@ pub(super) struct Ledger {
     broken: bool,
     /// By size: the root after each batch that no checkpoint here has confirmed yet, and when that batch was made.
     roots: BTreeMap<u64, (Sha256, Timestamp)>,
-    ahead: BTreeMap<u64, Vec<Signed>>,
+    ahead: BTreeMap<u64, Vec<Note>>,
+    /// The size of this store's own checkpoint that was confirmed last.
+    confirmed: Option<u64>,
     /// By key and, where there is a choice, version: what the log says must be here.
     expected: HashMap<String, Vec<Expected>>,
     unsealed: HashMap<String, Vec<Met>>,
-    keys: BTreeMap<Sha256, PublicKey>,
+    keys: LogKeys,
     checkpoints: u64,
+    /// The size of the checkpoint that was counted last: one that is cosigned is here more than once.
+    counted: Option<u64>,
     signed: u64,
 }
 
@@ -87,17 +92,28 @@ impl Ledger {
         self.edge.size()
     }
 
-    pub(super) fn know(&mut self, key: PublicKey) {
-        self.keys.insert(key.fingerprint(), key);
+    pub(super) fn know(&mut self, key: LogKey) {
+        self.keys.know(key);
     }
 
-    pub(super) fn batch(&mut self, object: &str, bytes: &[u8], judge: Judge<'_>, found: &mut Vec<Found>) {
+    /// Where the log ends so far, and when its newest batch was made; none if that cannot be told.
+    pub(super) fn end(&self) -> Option<(u64, Timestamp)> {
+        self.last.filter(|_| !self.broken).map(|(.., time)| (self.edge.size(), time))
+    }
+
+    /// The checkpoint that the batches come to at `size` leaves; none if no batch that holds ends there.
+    pub(super) fn head(&self, size: u64) -> Option<Checkpoint> {
+        let (origin, (root, _)) = self.name.clone().zip(self.roots.get(&size).copied())?;
+        Some(Checkpoint { origin, size, root })
+    }
+
+    /// Takes in the next batch, and gives back the notes that waited for it and fit it.
+    pub(super) fn batch(&mut self, object: &str, bytes: &[u8], judge: Judge<'_>, found: &mut Vec<Found>) -> Vec<Note> {
         self.follow(object, bytes, found);
         // What was signed over as many leaves, or over fewer, can be compared now; nothing else will come of it.
         let later = self.ahead.split_off(&self.edge.size().saturating_add(1));
-        for (size, ahead) in std::mem::replace(&mut self.ahead, later) {
-            ahead.iter().for_each(|signed| self.compare(size, signed, false, judge, found));
-        }
+        let ahead = std::mem::replace(&mut self.ahead, later).into_values().flatten();
+        ahead.filter_map(|note| self.compare(note, judge, found)).collect()
     }
 
     fn follow(&mut self, object: &str, bytes: &[u8], found: &mut Vec<Found>) {
@@ -190,52 +206,65 @@ impl Ledger {
         Some(taken)
     }
 
-    /// A note from this store (`own`) or from anywhere else.
+    /// Takes in a note from this store (`own`) or from anywhere else, and gives it back if it holds and fits the batches. One over more
+    /// leaves than there are waits for the batch that it is over.
     pub(super) fn checkpoint(
         &mut self,
         object: &str,
-        note: &[u8],
+        note: &str,
         own: bool,
         stored: Option<Timestamp>,
         judge: Judge<'_>,
         found: &mut Vec<Found>,
-    ) {
-        let mut fail = |reason: String| found.push((FaultKind::Failure, object.to_owned(), reason));
-        let Ok(note) = std::str::from_utf8(note) else { return fail(CheckpointError::Form.to_string()) };
-        let known = self.keys.values().map(|key| (key.fingerprint(), Checkpoint::verify(note, key)));
-        let by_one_of_them = known.into_iter().find(|(_, read)| !matches!(read, Err(CheckpointError::NoSignature(_))));
-        let (signer, checkpoint) = match by_one_of_them {
-            Some((signer, Ok(checkpoint))) => (signer, checkpoint),
-            Some((_, Err(error))) => return fail(error.to_string()),
-            None => return fail("not signed by any key that is kept under `keys/`".to_owned()),
+    ) -> Option<Note> {
+        let mut fail = |reason: String| {
+            found.push((FaultKind::Failure, object.to_owned(), reason));
+            None
         };
-        if self.name.as_ref().is_some_and(|name| *name != checkpoint.origin) {
-            return fail(format!("of the log `{}`", checkpoint.origin));
+        let opened = match Checkpoint::open(note, &self.keys) {
+            Ok(opened) => opened,
+            Err(error) => return fail(error.to_string()),
+        };
+        let size = opened.checkpoint.size;
+        if self.name.as_ref().is_some_and(|name| *name != opened.checkpoint.origin) {
+            return fail(format!("of the log `{}`", opened.checkpoint.origin));
         }
-        if own && object != checkpoint_key(checkpoint.size) {
-            return fail(format!("over {} leaves, which is not what its name says", checkpoint.size));
+        if own && checkpoint_size(object) != Some(size) {
+            return fail(format!("over {size} leaves, which is not what its name says"));
         }
-        let signed = Signed { object: object.to_owned(), root: checkpoint.root, signer, stored };
-        if checkpoint.size > self.edge.size() {
-            self.ahead.entry(checkpoint.size).or_default().push(signed);
-            return;
+        let note = Note { object: object.to_owned(), text: note.to_owned(), opened, stored };
+        if size > self.edge.size() {
+            self.ahead.entry(size).or_default().push(note);
+            return None;
         }
-        self.compare(checkpoint.size, &signed, own, judge, found);
+        self.compare(note, judge, found)
     }
 
-    /// Compares a checkpoint over `size` leaves with the batches. Of the store's own (`last`) there is one over each size.
-    fn compare(&mut self, size: u64, signed: &Signed, last: bool, judge: Judge<'_>, found: &mut Vec<Found>) {
-        let mut fail = |reason: String| found.push((FaultKind::Failure, signed.object.clone(), reason));
-        if let Err(reason) = judge(&signed.signer, self.roots.get(&size).map(|(_, time)| *time), signed.stored) {
-            return fail(reason);
+    /// Compares a note with the batches.
+    fn compare(&mut self, note: Note, judge: Judge<'_>, found: &mut Vec<Found>) -> Option<Note> {
+        let mut fail = |reason: String| {
+            found.push((FaultKind::Failure, note.object.clone(), reason));
+            None
+        };
+        let (size, root) = (note.opened.checkpoint.size, note.opened.checkpoint.root);
+        let made = self.roots.get(&size).map(|(_, time)| *time);
+        let judged: Vec<_> = note.opened.signers.iter().map(|signer| judge(signer, made, note.stored)).collect();
+        if let Some(Err(reason)) = judged.iter().find(|judged| judged.is_ok()).or(judged.first()) {
+            return fail(reason.clone());
         }
         match self.roots.get(&size) {
-            Some((own, _)) if *own == signed.root => {
-                self.checkpoints += 1;
-                self.signed = self.signed.max(size);
-                if last {
-                    self.roots.remove(&size);
+            Some((own, _)) if *own == root => {
+                if self.counted.replace(size) != Some(size) {
+                    self.checkpoints += 1;
                 }
+                self.signed = self.signed.max(size);
+                // What this store has over one size lies together: those before it are done with.
+                if note.object == checkpoint_key(size)
+                    && let Some(before) = self.confirmed.replace(size).filter(|before| *before < size)
+                {
+                    self.roots.remove(&before);
+                }
+                Some(note)
             }
             Some(_) => fail(format!("its root over {size} leaves is not the batches': the log was forked")),
             None if self.broken => fail("cannot be compared: the batches under it do not hold".to_owned()),
@@ -328,7 +357,8 @@ impl Ledger {
             found.push((FaultKind::Notice, last, reason));
         }
         let (batches, checkpoints, signed) = (self.batches, self.checkpoints, self.signed);
-        Some(LogReport { name: self.name?, batches, size, root, newest, checkpoints, signed })
+        let anchors = AnchorReport::default();
+        Some(LogReport { name: self.name?, batches, size, root, newest, checkpoints, signed, anchors })
     }
 }
 

@@ -9,6 +9,7 @@
 //! What this cannot see: without a log, the newest records of a session, if they were withheld before anybody else saw them; and false
 //! records that a thief of a live session key, or a writer that was taken over, added before they were sealed.
 
+mod anchors;
 mod chain;
 mod group;
 mod ledger;
@@ -26,13 +27,15 @@ use crate::blob::{Blob, Blobs};
 use crate::dsse::Envelope;
 use crate::endorsement::{Check, Endorsement, EndorsementError, PublicKey};
 use crate::keyring::{Keyring, RingError};
+use crate::log::{CheckpointError, LogKey, Token, TokenError, Witness, timestamp_size};
 use crate::record::{Header, Record, RecordError, RecordKey, open_by};
 use crate::release::Release;
+use anchors::Anchors;
 use chain::Sessions;
 use group::Group;
 use ledger::Ledger;
 
-pub use report::{Fault, FaultKind, KeyReport, LogReport, Report, RingReport, RingTrust, Standing};
+pub use report::{AnchorReport, Cosigned, Fault, FaultKind, KeyReport, LogReport, Report, RingReport, RingTrust, Standing};
 pub use root::{Root, RootError, key_named};
 use root::{Trust, is_ring};
 
@@ -64,7 +67,8 @@ enum Content {
     Batch(Vec<u8>),
     Checkpoint(Vec<u8>),
     CheckpointBundle,
-    Key(Option<PublicKey>, Sha256),
+    CheckpointTime(u64, Result<Token, TokenError>),
+    Key(Option<LogKey>, Sha256),
     Ring(Box<Result<(Keyring, Sha256), RingError>>, Sha256),
     Blob(Result<Blob, String>),
     Stranger(Sha256),
@@ -84,11 +88,13 @@ impl Examined {
             Content::Record(Box::new(open_by(&key, bytes, check).map_err(|error| (error, Sha256::of(bytes)))))
         } else if object.starts_with("log/batch/") {
             Content::Batch(bytes.to_vec())
-        } else if object.starts_with("log/cp/") && object.ends_with(".note") {
+        } else if object.starts_with("log/cp/") && (object.ends_with(".note") || object.ends_with(".cosigned")) {
             Content::Checkpoint(bytes.to_vec())
         } else if object.starts_with("log/cp/") && object.ends_with(".sigstore.json") {
             // The note's own signature in another wrapping, for tools that know no notes: what it says is checked there.
             Content::CheckpointBundle
+        } else if let Some(size) = timestamp_size(object) {
+            Content::CheckpointTime(size, Token::read(bytes))
         } else if object.starts_with("keys/seal/") {
             // Named by its own digest, so that it needs nobody's word.
             Content::Key(key_named(object, bytes), Sha256::of(bytes))
@@ -120,6 +126,7 @@ pub struct Verifier {
     sessions: Sessions,
     blobs: Blobs,
     ledger: Ledger,
+    anchors: Anchors,
     /// The endorsements that were last seen to hold: a signature need not be checked a thousand times.
     endorsed: Endorsed,
     /// Checkpoints that were kept elsewhere, until the log's keys and its first batch are known.
@@ -186,6 +193,14 @@ impl Verifier {
         self.ledger.size()
     }
 
+    /// Also demands that each of `witnesses` cosigned the log: its newest checkpoint, or one that leaves out no more than the last 65
+    /// minutes of it, which is what a witness that was away for an hour leaves behind.
+    #[must_use]
+    pub fn witnessed_by(mut self, witnesses: Vec<Witness>) -> Self {
+        self.anchors.ask(witnesses);
+        self
+    }
+
     /// Notes a fault that the reader of the store found: a second version, a delete marker, a digest that differs.
     pub fn fault(&mut self, kind: FaultKind, object: impl fmt::Display, reason: impl fmt::Display) {
         self.faults.push(Fault { kind, object: object.to_string(), reason: reason.to_string() });
@@ -213,16 +228,18 @@ impl Verifier {
                 }
             },
             Content::Batch(bytes) => {
-                self.ledger.batch(
-                    &object,
-                    &bytes,
-                    &|key, newest, stored| self.trust.judge_checkpoint(key, newest, stored),
-                    &mut found,
-                );
+                let judge = |key: &Sha256, newest, stored| self.trust.judge_checkpoint(key, newest, stored);
+                let held = self.ledger.batch(&object, &bytes, &judge, &mut found);
+                self.ledger.end().into_iter().for_each(|(size, time)| self.anchors.grown(size, time));
+                held.into_iter().for_each(|note| self.anchors.opened(&note.object, &note.text, note.opened, &mut found));
                 self.compare_kept();
             }
             Content::Checkpoint(bytes) => self.checkpoint(&object, &bytes, version, true),
             Content::CheckpointBundle => {}
+            Content::CheckpointTime(size, token) => {
+                let head = self.ledger.head(size);
+                self.anchors.timestamp(&object, token, head, now, &mut found);
+            }
             Content::Key(key, sha256) => {
                 match key {
                     Some(key) => self.ledger.know(key),
@@ -232,7 +249,7 @@ impl Verifier {
             }
             Content::Ring(opened, sha256) => {
                 let keys = self.trust.ring(&object, *opened, now, &mut found);
-                keys.into_iter().for_each(|key| self.ledger.know(key));
+                keys.into_iter().for_each(|key| self.ledger.know(LogKey::P256(key)));
                 self.keys.push((object, Some(sha256), version.cloned()));
             }
             Content::Blob(Ok(blob)) => self.blobs.add(blob),
@@ -258,7 +275,14 @@ impl Verifier {
     fn checkpoint(&mut self, object: &str, note: &[u8], version: Option<&Version>, own: bool) {
         let mut found = Vec::new();
         let judge = |key: &Sha256, newest, stored| self.trust.judge_checkpoint(key, newest, stored);
-        self.ledger.checkpoint(object, note, own, version.map(|version| version.stored), &judge, &mut found);
+        let stored = version.map(|version| version.stored);
+        match std::str::from_utf8(note) {
+            Ok(note) => {
+                let held = self.ledger.checkpoint(object, note, own, stored, &judge, &mut found);
+                held.into_iter().for_each(|note| self.anchors.opened(object, &note.text, note.opened, &mut found));
+            }
+            Err(_) => found.push((FaultKind::Failure, object.to_owned(), CheckpointError::Form.to_string())),
+        }
         self.found(found);
     }
 
@@ -378,7 +402,8 @@ impl Verifier {
         for (object, sha256, version) in std::mem::take(&mut self.keys) {
             self.ledger.kept(&object, sha256, version.as_ref(), is_ring(&object), &mut found);
         }
-        let log = std::mem::take(&mut self.ledger).finish(now, &mut found);
+        let mut log = std::mem::take(&mut self.ledger).finish(now, &mut found);
+        std::mem::take(&mut self.anchors).finish(log.as_mut(), now, &mut found);
         // Whoever names the key of the log's checkpoints knows that there is a log.
         if log.is_none()
             && let Some(reason) = self.trust.wants_log()

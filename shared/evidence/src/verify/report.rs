@@ -100,6 +100,30 @@ pub struct LogReport {
     pub checkpoints: u64,
     /// How many leaves are under one of them.
     pub signed: u64,
+    /// What others say of them.
+    pub anchors: AnchorReport,
+}
+
+/// What others than the log's owner say of its checkpoints.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct AnchorReport {
+    /// How many checkpoints have a timestamp over them (RFC 3161). Whose it is was not looked at.
+    pub timestamped: u64,
+    /// The newest time that one of these says.
+    pub newest_timestamp: Option<Timestamp>,
+    /// The Ed25519 keys that signed checkpoints beside the log's first key, as verifier keys.
+    pub vkeys: BTreeSet<String>,
+    /// By verifier key: what each witness that the reader asked for cosigned.
+    pub cosigned: BTreeMap<String, Cosigned>,
+}
+
+/// The newest checkpoint that a witness cosigned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Cosigned {
+    /// Its leaves.
+    pub size: u64,
+    /// When, by the witness's clock.
+    pub time: Timestamp,
 }
 
 /// Whether the reader trusts whoever signed a keyring.

@@ -10,6 +10,7 @@ use super::report::{FaultKind, KeyReport, RingReport, RingTrust};
 use super::{SEAL, SKEW};
 use crate::endorsement::PublicKey;
 use crate::keyring::{Keyring, RINGS, RingError, RingKey, Rings, ring_key, ring_number};
+use crate::log::LogKey;
 
 /// A fault in the making: how bad, where, what.
 type Found = (FaultKind, String, String);
@@ -220,8 +221,8 @@ pub(super) fn is_ring(object: &str) -> bool {
 
 /// Reads what an object at `keys/seal/<fingerprint>.der` should hold: the public key that its name says.
 #[must_use]
-pub fn key_named(object: &str, bytes: &[u8]) -> Option<PublicKey> {
-    let key = PublicKey::from_der(bytes).ok()?;
+pub fn key_named(object: &str, bytes: &[u8]) -> Option<LogKey> {
+    let key = LogKey::from_der(bytes)?;
     (object == format!("keys/{SEAL}/{}.der", key.fingerprint())).then_some(key)
 }
 
