@@ -1,6 +1,12 @@
 //! What the program exports, held to its readers' own tools: strangers that have never heard of Cordon accept it, and refuse it once it is
 //! not what it should be. And the same evidence as pages and lists, as a user gets them.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
