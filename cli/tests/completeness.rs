@@ -5,7 +5,6 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use evidence::{Draft, Endorsement, Kind, Link, PublicKey, RecordId, RecordKey, Session, Subject};
 use flate2::Compression;
@@ -19,7 +18,8 @@ use tempfile::TempDir;
 const ROLE: &str = "quarantine=arn:aws:iam::123456789012:role/QuarantineRole";
 
 fn at(seconds: i64) -> Timestamp {
-    "2026-11-23T02:00:00Z".parse::<Timestamp>().unwrap().plus(Duration::from_secs(seconds.try_into().unwrap()))
+    let base: Timestamp = "2026-11-23T02:00:00Z".parse().unwrap();
+    Timestamp::from_millis(base.millis() + 1000 * seconds).unwrap()
 }
 
 /// A folder with one containment in it, and its records' keys.
