@@ -243,7 +243,7 @@ fn what_is_asked_wrongly_is_said_at_once() {
     }
     let period = ["--role", ROLE, "--from", "2026-11-23", "--to", "2026-11-22"];
     let (code, text) = completeness(evidence.path(), trail.path(), &period);
-    assert_eq!(code, Some(1), "{text}");
+    assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("the period ends at"), "{text}");
 }
 

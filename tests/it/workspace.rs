@@ -73,3 +73,48 @@ fn every_crate_is_described_and_linted() {
         assert!(manifest.contains("[lints]\nworkspace = true"), "`{}` inherits the lints", package.name);
     }
 }
+
+/// A threat that names a test which was renamed or never written is a claim without proof.
+#[test]
+fn every_test_that_the_threat_model_names_is_there() {
+    let mut tests = BTreeSet::new();
+    let mut folders = vec![scenarios::repository()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && name != "target" && name != "node_modules" && !name.starts_with('.') {
+                folders.push(path);
+            } else if let Some(module) = name.strip_suffix(".rs") {
+                // A whole file of tests may be named by its module.
+                tests.insert(module.to_owned());
+                let text = std::fs::read_to_string(&path).unwrap();
+                let mut next_is_a_test = false;
+                for line in text.lines().map(str::trim) {
+                    next_is_a_test |= ["#[test]", "#[tokio::test", "proptest!"].iter().any(|mark| line.starts_with(mark));
+                    let declared = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
+                    if let Some(declared) = declared.filter(|_| next_is_a_test) {
+                        tests.insert(declared.split('(').next().unwrap().to_owned());
+                        next_is_a_test = false;
+                    }
+                }
+            }
+        }
+    }
+    let text = std::fs::read_to_string(scenarios::repository().join("docs/threat-model.md")).unwrap();
+    let rows =
+        text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| attack") && !line.starts_with("| attempt"));
+    let mut named = 0;
+    for row in rows {
+        let cell = row.trim_end_matches(['|', ' ']).rsplit("| ").next().unwrap();
+        let names: Vec<_> = cell.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty() || cell.starts_with("the same"), "no test stands for this line: {row}");
+        for name in names {
+            let last = name.rsplit("::").next().unwrap();
+            let there = tests.contains(last);
+            assert!(there, "`{name}` is no test here, and stands for: {row}");
+            named += 1;
+        }
+    }
+    assert!(named > 100, "{named} tests are named");
+}
