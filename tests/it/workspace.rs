@@ -107,7 +107,7 @@ fn every_test_that_the_threat_model_names_is_there() {
     let mut named = 0;
     for row in rows {
         let cell = row.trim_end_matches(['|', ' ']).rsplit("| ").next().unwrap();
-        let names: Vec<_> = cell.split('`').skip(1).step_by(2).collect();
+        let names: Vec<_> = cell.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
         assert!(!names.is_empty() || cell.starts_with("the same"), "no test stands for this line: {row}");
         for name in names {
             let last = name.rsplit("::").next().unwrap();
