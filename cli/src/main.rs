@@ -1,6 +1,7 @@
 //! `cordon`: what a responder, an approver or an auditor types.
 
 mod archive_command;
+mod datakey_command;
 mod evidence_command;
 mod function;
 mod plan_command;
