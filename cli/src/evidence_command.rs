@@ -12,18 +12,19 @@ use evidence::{LogReport, Release, Report, Standing, Verifier};
 use ids::Timestamp;
 
 use crate::source::{Reading, read};
-use crate::{archive_command, proof_command, report_command, run_command, trust_command};
+use crate::{archive_command, datakey_command, proof_command, report_command, run_command, trust_command};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Evidence {
     Verify(Verify),
     Archive(archive_command::Archive),
     Proof(proof_command::Proof),
-    Run(run_command::Run),
+    Run(Box<run_command::Run>),
     Show(run_command::Show),
     Output(run_command::Output),
     Keygen(run_command::Keygen),
     Trust(trust_command::Trust),
+    Datakey(datakey_command::Datakey),
     #[command(flatten)]
     Report(report_command::Report),
 }
@@ -75,6 +76,7 @@ pub(crate) fn run(command: &Evidence) -> anyhow::Result<ExitCode> {
         Evidence::Output(output) => run_command::output(output),
         Evidence::Keygen(keygen) => run_command::keygen(keygen),
         Evidence::Trust(trust) => trust_command::run(trust),
+        Evidence::Datakey(datakey) => datakey_command::run(datakey),
         Evidence::Report(report) => report_command::run(report),
     }
 }

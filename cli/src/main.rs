@@ -2,6 +2,7 @@
 
 mod archive_command;
 mod completeness_command;
+mod datakey_command;
 mod evidence_command;
 mod function;
 mod listing;

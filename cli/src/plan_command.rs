@@ -10,6 +10,7 @@ use clap::Args;
 use ids::{RuleName, Sha256, Timestamp};
 use plan::{Case, Instance, Interface, Observed};
 use playbook::{EXEMPT_TAG, Facts, Mode, Playbook, Posture, Verdict};
+use redact::{Config, Redactor};
 use serde_json::json;
 use signal::{Door, Signal};
 
@@ -56,7 +57,11 @@ pub(crate) fn run(arguments: &Plan) -> anyhow::Result<ExitCode> {
         let door = Door { administrator: None, drill: arguments.drill };
         match signal::parse(&bytes, &door) {
             Ok(signal) => offline(&signal, arguments.drill)?,
-            Err(refused) => json!({ "outcome": "Refused", "reason": refused.to_string(), "code": refused.refusal.code() }),
+            Err(refused) => {
+                // What it quotes of the event may end in a ticket.
+                let redactor = Redactor::new(&Config::default())?;
+                json!({ "outcome": "Refused", "reason": redactor.text(&refused.to_string()).0, "code": refused.refusal.code() })
+            }
         }
     };
     show(&answer, arguments.json)?;

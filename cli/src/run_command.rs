@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::datakey_command::{identities, recipients_of};
 use crate::source::Store;
 use anyhow::{Context as _, anyhow, bail};
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -18,8 +19,9 @@ use evidence::{RecordKey, Session};
 use evidence_store::{Folder, KmsEndorser, LocalEndorser, Recorder, S3, Worm};
 use ids::{IncidentId, SessionId};
 use p256::ecdsa::SigningKey;
+use redact::Config;
 use regex::bytes::Regex;
-use witnessed::{Endorser, Live, NOT_STARTED, Redactor, Run as Asked, Which, Witnessed, digest_of, witness};
+use witnessed::{Endorser, Live, NOT_STARTED, Recipients, Redactor, Run as Asked, Which, Witnessed, digest_of, witness};
 
 /// Run any command as evidence: recorded before it starts, its output byte for byte, and how it ended.
 ///
@@ -29,6 +31,9 @@ use witnessed::{Endorser, Live, NOT_STARTED, Redactor, Run as Asked, Which, Witn
 /// SECRETS: what the command prints is stored EXACTLY as it printed it, secrets included. Its arguments are stored too, but what looks like
 /// a credential is taken out first, and the record says where. Environment variables are recorded by name only; what the command reads
 /// from standard input is not recorded.
+///
+/// With --redact-output, credentials are taken out of what is stored of the output too, and personal data that --redact-config names; with
+/// --seal-to, it is encrypted. What you see stays as the command printed it.
 ///
 /// The command's output is a pipe, not a terminal: programs that look leave out colours and may hold back output until they end.
 #[derive(Debug, Args)]
@@ -43,6 +48,7 @@ Exit codes:
 Examples:
   cordon evidence run -- tcpdump -c 100 -w - host 10.0.0.7 >capture.pcap
   cordon evidence run --key ~/.cordon/key.pem --purpose 'who is logged in' -- ssh bastion w
+  cordon evidence run --redact-output --seal-to age1… -- cat /etc/app/config.yaml
   cordon evidence run --store s3://my-evidence --kms-key arn:aws:kms:…:key/… --incident inc-582222c0ebe0c78fc33d -- ./collect.sh")]
 pub(crate) struct Run {
     /// Where to keep the evidence: a folder or s3://BUCKET.
@@ -69,6 +75,19 @@ pub(crate) struct Run {
     /// Record the arguments as they are, credentials and all.
     #[arg(long)]
     no_redact: bool,
+    /// Take credentials out of the output before it is stored, and what --redact-config names.
+    #[arg(long)]
+    redact_output: bool,
+    /// What else to take out: lines of kinds (email, phone, iban, payment-card, ip-address) and of NAME = REGEX. The variable
+    /// CORDON_REDACT may hold such lines too.
+    #[arg(long, value_name = "FILE")]
+    redact_config: Option<PathBuf>,
+    /// Encrypt the output before it is stored, to this age recipient (age1…). Repeatable.
+    #[arg(long, value_name = "RECIPIENT")]
+    seal_to: Vec<String>,
+    /// Where data keys are: if it has INCIDENT.pub, the output is sealed to it (see `cordon evidence datakey new`).
+    #[arg(long, value_name = "FOLDER", env = "CORDON_DATAKEYS")]
+    datakeys: Option<PathBuf>,
     /// The command and its arguments.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -101,7 +120,7 @@ pub(crate) struct Show {
     json: bool,
 }
 
-/// Write a recorded command's output again, byte for byte, each piece checked against its digest.
+/// Write a recorded command's output again, byte for byte as it was stored, each piece checked against its digest.
 #[derive(Debug, Args)]
 pub(crate) struct Output {
     /// The run's outcome or intent: its key (`rec/run/…`), or its file in the store.
@@ -112,6 +131,9 @@ pub(crate) struct Output {
     /// Which of the two outputs.
     #[arg(long, default_value = "stdout")]
     stream: StreamName,
+    /// What opens it, if it is sealed: an age identity file, or one that `cordon evidence datakey new --wrap-with` made.
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -160,7 +182,9 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn start(arguments: &Run) -> anyhow::Result<Witnessed> {
-    let redactor = if arguments.no_redact { Redactor::off() } else { Redactor::new(&arguments.redact) };
+    let config = redact_config(arguments.redact_config.as_deref())?;
+    let redactor = Redactor::configured(&arguments.redact, &config).context("the redaction rules do not compile")?;
+    let seal_to = seal_to(arguments)?;
     let key = arguments.key.as_deref().map(read_key).transpose()?;
     if key.is_none() && arguments.kms_key.is_none() {
         say(format_args!("nobody vouches for this record (degraded): give --key FILE or --kms-key ARN"));
@@ -172,7 +196,9 @@ fn start(arguments: &Run) -> anyhow::Result<Witnessed> {
         argv: arguments.command.clone(),
         incident: arguments.incident.clone(),
         purpose: arguments.purpose.clone(),
-        redactor: redactor.context("the redaction rules do not compile")?,
+        redactor: if arguments.no_redact { Redactor::off() } else { redactor.clone() },
+        output_redactor: if arguments.redact_output { redactor } else { Redactor::off() },
+        seal_to,
         due_in: arguments.due,
         code_sha256,
     };
@@ -192,6 +218,31 @@ fn start(arguments: &Run) -> anyhow::Result<Witnessed> {
             Opened::Bucket(store) => execute(&asked, store, &endorser).await,
         }
     })
+}
+
+/// What is to be taken out besides credentials: the file's lines, and the variable's.
+fn redact_config(file: Option<&Path>) -> anyhow::Result<Config> {
+    let variable = std::env::var("CORDON_REDACT").unwrap_or_default();
+    let config: Config = variable.parse().context("the variable CORDON_REDACT")?;
+    let Some(file) = file else { return Ok(config) };
+    let text = std::fs::read_to_string(file).with_context(|| format!("could not read `{}`", file.display()))?;
+    let more = text.parse::<Config>().with_context(|| format!("`{}`", file.display()))?;
+    Ok(config.and(more))
+}
+
+/// To whom the output is sealed: whoever was named, and the incident's data key where there is one.
+fn seal_to(arguments: &Run) -> anyhow::Result<Option<Recipients>> {
+    let mut names = arguments.seal_to.clone();
+    if let (Some(folder), Some(incident)) = (&arguments.datakeys, &arguments.incident) {
+        match recipients_of(folder, incident)? {
+            Some(recipients) => names.extend(recipients.names()),
+            None if names.is_empty() => {
+                say(format_args!("`{}` has no data key for {incident}: the output is stored in plain", folder.display()));
+            }
+            None => {}
+        }
+    }
+    if names.is_empty() { Ok(None) } else { Recipients::parse(&names).map(Some).context("--seal-to") }
 }
 
 async fn execute<S: Worm>(asked: &Asked, store: S, endorser: &Endorser) -> anyhow::Result<Witnessed> {
@@ -299,11 +350,13 @@ pub(crate) fn output(arguments: &Output) -> anyhow::Result<ExitCode> {
         StreamName::Stdout => Which::Stdout,
         StreamName::Stderr => Which::Stderr,
     };
+    let identities = arguments.identity.as_deref().map(identities).transpose()?;
+    let identities = identities.as_ref();
     let mut stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned().context("could not write the output")?);
     runtime()?.block_on(async {
         match open(&arguments.store, config_for(&arguments.store).await.as_ref(), CallLog::default())? {
-            Opened::Folder(store) => witnessed::output(&store, &key, which, &mut stdout).await?,
-            Opened::Bucket(store) => witnessed::output(&store, &key, which, &mut stdout).await?,
+            Opened::Folder(store) => witnessed::output(&store, &key, which, identities, &mut stdout).await?,
+            Opened::Bucket(store) => witnessed::output(&store, &key, which, identities, &mut stdout).await?,
         };
         Ok(ExitCode::SUCCESS)
     })

@@ -79,4 +79,12 @@ impl Answer {
             records: Vec::new(),
         }
     }
+
+    /// The answer with what it says in sentences changed.
+    pub(crate) fn map_texts(mut self, change: impl Fn(String) -> String) -> Self {
+        self.reason = change(self.reason);
+        self.plan = self.plan.map(&change);
+        self.degraded = self.degraded.into_iter().map(&change).collect();
+        self
+    }
 }

@@ -14,7 +14,7 @@ use signal::Signal;
 
 use crate::answer::{Answer, Said};
 use crate::environment::Environment;
-use crate::record::{Cause, OutcomeBody, RoundTrips, Timings, left_behind};
+use crate::record::{Cause, OutcomeBody, RoundTrips, Timings, left_behind, strip_remarks, stripped};
 use crate::{decide, decline, verdict};
 
 /// So many times an interface that turned up meanwhile gets an intent of its own.
@@ -176,7 +176,7 @@ pub(crate) async fn contain<S: Worm>(
             return Ok(answer);
         }
         Err(error) => {
-            eprintln!("going on without a hold: {error}");
+            environment.log(&format!("going on without a hold: {error}"));
             None
         }
     };
@@ -240,7 +240,8 @@ impl<S: Worm> Work<'_, S> {
         loop {
             pass += 1;
             let case = case(self.environment, &self.signal, &decision, &self.cause, pass);
-            let plan = plan::isolate(case, &observed, &originals);
+            let mut plan = plan::isolate(case, &observed, &originals);
+            strip_remarks(&self.environment.redactor, &mut plan);
             if let Some(fault) = lint(&plan, &observed).first() {
                 let reason = format!("the plan does not stand its check: {fault}");
                 return self.decline(decision, (Said::NeedsHuman, Attention::Page, reason)).await;
@@ -345,9 +346,11 @@ impl<S: Worm> Work<'_, S> {
                 }
             }
         };
+        let (signal, redacted) = stripped(&self.environment.redactor, &self.signal);
         let body = OutcomeBody {
             outcome: outcome.clone(),
-            signal: self.signal.clone(),
+            signal,
+            redacted,
             decision: decision.clone(),
             timings: Timings {
                 received: self.received,
@@ -454,7 +457,7 @@ impl<S: Worm> Work<'_, S> {
         if self.row.is_some()
             && let Err(error) = self.environment.holds.conclude(&self.claim, conclusion).await
         {
-            eprintln!("the hold is not concluded, a redelivery will look again: {error}");
+            self.environment.log(&format!("the hold is not concluded, a redelivery will look again: {error}"));
         }
     }
 
@@ -462,7 +465,7 @@ impl<S: Worm> Work<'_, S> {
         if self.row.is_some()
             && let Err(error) = self.environment.holds.let_go(&self.claim).await
         {
-            eprintln!("the lease runs out by itself: {error}");
+            self.environment.log(&format!("the lease runs out by itself: {error}"));
         }
     }
 }

@@ -10,6 +10,7 @@ use ids::{SessionId, Sha256, Timestamp};
 use isolation::Ec2;
 use p256::ecdsa::SigningKey;
 use playbook::Playbook;
+use redact::Redactor;
 use responder::Settings;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -31,6 +32,7 @@ pub struct Environment<S> {
     pub(crate) ec2: Ec2,
     pub(crate) holds: Holds,
     pub(crate) calls: CallLog,
+    pub(crate) redactor: Redactor,
     pub(crate) recorder: Mutex<Recorder<S>>,
     endorser: KmsEndorser,
     endorse: Endorse,
@@ -96,12 +98,18 @@ impl<S: Worm> Environment<S> {
             holds: Holds::new(config, calls.clone(), settings.table.clone()),
             recorder: Mutex::new(Recorder::new(store, session)),
             vouching: Mutex::new(Vouching { running: Some(running), until: None }),
+            redactor: Redactor::new(&settings.redact)?,
             settings,
             calls,
             endorser,
             endorse,
             code,
         })
+    }
+
+    /// Says something in the function's log, without what must not be kept: an error may quote what somebody else wrote.
+    pub(crate) fn log(&self, what: &str) {
+        eprintln!("{}", self.redactor.text(what).0);
     }
 
     /// Sees to it that records carry an endorsement, if KMS can be had within two seconds. Runs beside the observation.
@@ -117,8 +125,8 @@ impl<S: Worm> Environment<S> {
                 self.recorder.lock().await.endorse(envelope);
                 vouching.until = Some(until);
             }
-            Ok(Ok(Err(error))) => eprintln!("records are degraded: {error}"),
-            Ok(Err(_)) | Err(_) => eprintln!("records are degraded: KMS did not answer in time"),
+            Ok(Ok(Err(error))) => self.log(&format!("records are degraded: {error}")),
+            Ok(Err(_)) | Err(_) => self.log("records are degraded: KMS did not answer in time"),
         }
     }
 }

@@ -7,10 +7,11 @@ use evidence_store::Worm;
 use ids::{IncidentId, RuleName, Sha256, SignalId, VpcId};
 use plan::Case;
 use responder::{Attention, Invocation, Transient};
+use signal::Strip;
 
 use crate::answer::{Answer, Said};
 use crate::environment::Environment;
-use crate::record::{Cause, PreparedBody};
+use crate::record::{Cause, PreparedBody, strip_remarks};
 
 /// Makes and empties the sealed groups of `vpcs`, or of all, by the same story as a containment.
 pub(crate) async fn prepare<S: Worm>(
@@ -48,7 +49,8 @@ pub(crate) async fn prepare<S: Worm>(
         intent: cause.key.to_string(),
         now: calls::now(),
     };
-    let plan = plan::prepare(case, &vpcs, &groups, &pins);
+    let mut plan = plan::prepare(case, &vpcs, &groups, &pins);
+    strip_remarks(&environment.redactor, &mut plan);
     let text = plan.to_string();
     let mut answer = Answer::new(Said::Prepared, Attention::None, format!("{} VPCs have a sealed group without rules", vpcs.len()));
     answer.plan = Some(text);
@@ -63,7 +65,13 @@ pub(crate) async fn prepare<S: Worm>(
         let (ready, not_ready) =
             vpcs.iter().cloned().partition(|vpc| groups.iter().any(|g| g.vpc == *vpc && g.tagged && g.rules == 0));
         let calls = environment.calls.since(mark);
-        let body = PreparedBody { ready, not_ready, groups: groups.clone(), steps: steps.clone(), calls };
+        // Whoever makes a group names it.
+        let mut named = groups.clone();
+        let mut strip = Strip::new(&environment.redactor);
+        for group in &mut named {
+            strip.text("groups", &mut group.name);
+        }
+        let body = PreparedBody { ready, not_ready, groups: named, steps: steps.clone(), calls, redacted: strip.done() };
         let said =
             recorder.outcome(cause.outcome(recorded.link(), environment.playbook.digest(), body)).await.map_err(Transient::of)?;
         answer.records = vec![recorded.link().key.to_string(), said.link().key.to_string()];

@@ -4,10 +4,11 @@ use calls::{Call, CallLog, Mark, depth};
 use evidence::{Draft, Kind, Link, RecordId, RecordKey, Subject};
 use hold::Row;
 use ids::{IncidentId, RuleName, Sha256, SignalId, Timestamp, VpcId};
-use plan::{Group, Outcome};
+use plan::{Group, Isolate, Outcome, Plan};
 use playbook::Decision;
+use redact::Redactor;
 use serde::{Deserialize, Serialize};
-use signal::{Refused, Signal};
+use signal::{Refused, Signal, Strip, Stripped};
 
 use crate::Environment;
 
@@ -100,6 +101,9 @@ pub struct OutcomeBody {
     pub evidence: String,
     /// Whether the table of holds could be used.
     pub hold: String,
+    /// What was taken out of it before it was recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redacted: Vec<Stripped>,
 }
 
 /// Milliseconds from the moment the event reached the function, by this function's clock.
@@ -157,6 +161,9 @@ pub struct DecisionBody {
     pub signal: Signal,
     /// In our words.
     pub reason: String,
+    /// What was taken out of it before it was recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redacted: Vec<Stripped>,
 }
 
 /// The body of a refusal: what could be read of the event.
@@ -164,6 +171,9 @@ pub struct DecisionBody {
 pub struct RefusalBody {
     /// What was wrong, and with what.
     pub refused: Refused,
+    /// What was taken out of it before it was recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redacted: Vec<Stripped>,
 }
 
 /// The body of a preparation's outcome.
@@ -180,6 +190,24 @@ pub struct PreparedBody {
     /// Every call, reads included. Records that were made before this was kept have none.
     #[serde(default)]
     pub calls: Vec<Call>,
+    /// What was taken out of it before it was recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redacted: Vec<Stripped>,
+}
+
+/// The signal as it is recorded: without credentials and configured personal data. Decided is on the signal as it came.
+pub(crate) fn stripped(redactor: &Redactor, signal: &Signal) -> (Signal, Vec<Stripped>) {
+    let mut signal = signal.clone();
+    let mut strip = Strip::new(redactor);
+    strip.signal(&mut signal);
+    (signal, strip.done())
+}
+
+/// A plan's remarks quote names that others gave. Nothing is done by them; what was taken out has its mark in place.
+pub(crate) fn strip_remarks(redactor: &Redactor, plan: &mut Plan<Isolate>) {
+    for remark in &mut plan.remarks {
+        *remark = redactor.text(remark).0;
+    }
 }
 
 /// The intents that claims without a conclusion may have left.

@@ -7,6 +7,7 @@ mod kms;
 mod recorder;
 mod s3;
 mod worm;
+mod wrap;
 
 pub use bucket::{Held, Listed, Marker, Page};
 pub use endorser::{Endorse, KmsEndorser, LocalEndorser, LocalKeyError};
@@ -15,3 +16,4 @@ pub use kms::KmsKey;
 pub use recorder::{Found, Kept, Late, RecordFailure, Recorded, Recorder};
 pub use s3::S3;
 pub use worm::{Created, StoreError, Worm};
+pub use wrap::KmsWrap;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ids::{AccountId, FunctionName};
 use playbook::{Mode, Posture};
+use redact::{Config, ConfigError};
 use signal::{Door, Signal};
 use thiserror::Error;
 
@@ -31,6 +32,8 @@ pub struct Settings {
     pub administrator: Option<AccountId>,
     /// `CORDON_PROTECTED`: instance ids and instance-profile ARNs that are never contained.
     pub protected: BTreeSet<String>,
+    /// `CORDON_REDACT`: what is taken out of records, answers and log lines besides credentials.
+    pub redact: Config,
     /// `CORDON_EVIDENCE_DEADLINE_MS`: how long containment waits for its intent to be durable.
     pub evidence_deadline: Duration,
 }
@@ -52,6 +55,9 @@ pub enum SettingsError {
         /// What it may be.
         expected: &'static str,
     },
+    /// What is to be taken out cannot be understood.
+    #[error("`CORDON_REDACT` makes no sense: {0}")]
+    Redact(#[from] ConfigError),
 }
 
 impl Settings {
@@ -99,6 +105,7 @@ impl Settings {
             drill: switch("CORDON_DRILL")?,
             administrator: optional("CORDON_ADMINISTRATOR").map(|text| account("CORDON_ADMINISTRATOR", &text)).transpose()?,
             protected: list("CORDON_PROTECTED").into_iter().collect(),
+            redact: optional("CORDON_REDACT").unwrap_or_default().parse()?,
             evidence_deadline: Duration::from_millis(deadline),
         })
     }
@@ -156,6 +163,8 @@ mod tests {
             ("CORDON_ACT_ACCOUNTS", "123456789012,12"),
             ("CORDON_EVIDENCE_DEADLINE_MS", "0"),
             ("CORDON_TABLE", " "),
+            ("CORDON_REDACT", "emails"),
+            ("CORDON_REDACT", "case = ("),
         ] {
             assert!(read(&[(name, value)]).is_err(), "{name}={value}");
         }

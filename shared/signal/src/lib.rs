@@ -8,6 +8,7 @@ mod loose;
 mod refusal;
 mod severity;
 mod signal;
+mod strip;
 mod wire;
 
 pub use door::{Door, MAX_EVENT_BYTES, parse};
@@ -16,3 +17,4 @@ pub use finding_type::{FindingType, ParseFindingTypeError, Resource};
 pub use refusal::{Refusal, Refused};
 pub use severity::{Level, ParseSeverityError, Severity};
 pub use signal::{Domain, Finding, Host, ParseDomainError, Remote, Role, Signal, Source, Suspect, SuspectInterface};
+pub use strip::{Strip, Stripped};

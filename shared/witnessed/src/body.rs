@@ -1,5 +1,6 @@
 //! What the records of a run say: their form is fixed by these types, field by field.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
@@ -97,6 +98,30 @@ pub struct Intent {
     pub host: String,
     /// Why, in the responder's words.
     pub purpose: Option<String>,
+    /// What was taken out of anything but `argv`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_redacted: Vec<Elsewhere>,
+    /// What will be done to the output before it is stored; none: nothing, it is stored byte for byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Handling>,
+}
+
+/// A field other than `argv` from which something was taken out; there it says `[redacted: …]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// Which: `directory`, `program`, `purpose` or `environment`.
+    pub place: String,
+    /// What it looked like.
+    pub why: String,
+}
+
+/// What is done to an output before it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handling {
+    /// Whether credentials and configured personal data are taken out.
+    pub redacting: bool,
+    /// To whom each piece is encrypted: age recipients. Empty: it is not.
+    pub sealed_to: Vec<String>,
 }
 
 /// A place in `argv` from which something was taken out; there it says `[redacted: …]`.
@@ -147,6 +172,9 @@ pub struct Outcome {
     pub stdout: Stream,
     /// Its standard error.
     pub stderr: Stream,
+    /// To whom every piece of both is encrypted: age recipients. Empty: they are stored in plain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sealed_to: Vec<String>,
 }
 
 /// How a command ended.
@@ -229,9 +257,16 @@ pub struct Received {
 pub struct Stream {
     /// How many bytes were read from it.
     pub bytes: u64,
-    /// SHA-256 of all of them.
+    /// SHA-256 of what is stored: of all of these bytes; where something was taken out, of what is left; where the pieces are encrypted, of
+    /// the pieces as they are stored, one after the other. It never tells more than the store holds.
     pub sha256: Sha256,
-    /// How many of them reached whoever was to read them live.
+    /// How much of each kind was taken out before it was stored; none if nothing was looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redacted: Option<BTreeMap<String, u64>>,
+    /// How many bytes were left then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_bytes: Option<u64>,
+    /// How many of those that were read reached whoever was to read them live.
     pub passed_on: u64,
     /// Why not all of them did. The command's output was then closed, as it would have been without this program in between.
     pub cut_off: Option<String>,
@@ -257,11 +292,11 @@ pub enum Pieces {
 /// A piece of a stream: a blob of at most 8 MiB.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {
-    /// Its first byte's place in the stream.
+    /// Its first byte's place in the stream, after what was taken out.
     pub offset: u64,
-    /// How many bytes it has.
+    /// How many bytes it has, before they are encrypted.
     pub length: u64,
-    /// Their SHA-256: it is stored at `blob/<first two digits>/<sha256>`.
+    /// SHA-256 of the piece as it is stored, at `blob/<first two digits>/<sha256>`.
     pub sha256: Sha256,
     /// When its first bytes arrived, in milliseconds since the start: this orders the pieces of both streams.
     pub first_ms: u64,

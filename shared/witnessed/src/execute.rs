@@ -20,6 +20,8 @@ use crate::body::{Ending, Received};
 use crate::cut::{Cutter, Spares};
 use crate::keep::{Kept, keep};
 use crate::pump::{Pump, Pumped, Which, millis};
+use crate::redact::Redactor;
+use crate::seal::{LARGEST_SEALED, Recipients};
 use crate::signals::{Signals, ends, forward};
 
 /// More signals than this are counted for nothing.
@@ -67,12 +69,20 @@ impl Ran {
     }
 }
 
+/// What is done to the output on its way into the store.
+#[derive(Debug, Clone)]
+pub(crate) struct Before {
+    pub(crate) redactor: Redactor,
+    pub(crate) seal_to: Option<Recipients>,
+}
+
 /// Runs `program` as `argv` says, with this program's own standard input.
 pub(crate) async fn execute<S, O, E>(
     program: &Path,
     argv: &[OsString],
     live: Live<O, E>,
     store: S,
+    before: Before,
     signals: &mut Signals,
     now: impl Fn() -> Timestamp,
 ) -> Ran
@@ -96,9 +106,16 @@ where
     let (cuts, to_keep) = mpsc::channel(1);
     let (stop, stopped) = watch::channel(false);
     let spares = Spares::default();
-    let kept = tokio::spawn(keep(store, to_keep, spares.clone()));
-    let pump =
-        |which| Pump { which, cutter: Cutter::new(LARGEST_BLOB, spares.clone()), cuts: cuts.clone(), began, stop: stopped.clone() };
+    let largest = if before.seal_to.is_some() { LARGEST_SEALED } else { LARGEST_BLOB };
+    let kept = tokio::spawn(keep(store, to_keep, spares.clone(), before.seal_to));
+    let pump = |which| Pump {
+        which,
+        cutter: Cutter::new(largest, spares.clone()),
+        redacting: before.redactor.stream(),
+        cuts: cuts.clone(),
+        began,
+        stop: stopped.clone(),
+    };
     let stdout = child.stdout.take().map(|from| tokio::spawn(pump(Which::Stdout).run(from, live.stdout)));
     let stderr = child.stderr.take().map(|from| tokio::spawn(pump(Which::Stderr).run(from, live.stderr)));
     // The last pump to end ends the keeping.

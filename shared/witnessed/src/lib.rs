@@ -10,11 +10,14 @@ mod pump;
 mod read;
 mod redact;
 mod run;
+mod seal;
 mod signals;
 
 use ids::{FunctionName, ParseIdError, Sha256};
 
-pub use body::{Ending, Intent, Outcome, Piece, Pieces, Program, Received, Redaction, Stream, Text, Texts, User};
+pub use body::{
+    Elsewhere, Ending, Handling, Intent, Outcome, Piece, Pieces, Program, Received, Redaction, Stream, Text, Texts, User,
+};
 pub use circumstances::digest_of;
 pub use cut::{Cut, Cutter, Spares, Whole};
 pub use endorser::Endorser;
@@ -23,6 +26,7 @@ pub use pump::Which;
 pub use read::{ReadError, Shown, output, show};
 pub use redact::Redactor;
 pub use run::{Refused, Run, Witnessed, witness};
+pub use seal::{Identities, KeyError, OpenError, Recipients, new_identity};
 
 /// The exit code for a command that was not started, because its intent could not be recorded (env(1) and timeout(1) use it so).
 pub const NOT_STARTED: u8 = 125;

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Write};
 use std::time::{Duration, Instant};
 
 use ids::Sha256;
+use redact::{Counts, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{mpsc, watch};
 
@@ -25,7 +26,11 @@ pub enum Which {
 #[derive(Debug)]
 pub(crate) struct Pumped {
     pub(crate) bytes: u64,
+    /// How many of them were left to be stored.
+    pub(crate) stored: u64,
+    /// SHA-256 of those.
     pub(crate) sha256: Sha256,
+    pub(crate) redacted: Option<Counts>,
     pub(crate) passed_on: u64,
     pub(crate) cut_off: Option<String>,
     pub(crate) unread: Option<String>,
@@ -34,7 +39,7 @@ pub(crate) struct Pumped {
 impl Pumped {
     /// The stream of a command that never started.
     pub(crate) fn nothing() -> Self {
-        Self { bytes: 0, sha256: Sha256::of(b""), passed_on: 0, cut_off: None, unread: None }
+        Self { bytes: 0, stored: 0, sha256: Sha256::of(b""), redacted: None, passed_on: 0, cut_off: None, unread: None }
     }
 }
 
@@ -43,6 +48,8 @@ impl Pumped {
 pub(crate) struct Pump {
     pub(crate) which: Which,
     pub(crate) cutter: Cutter,
+    /// What takes out what is not to be stored.
+    pub(crate) redacting: Option<Stream>,
     pub(crate) cuts: mpsc::Sender<(Which, Cut)>,
     pub(crate) began: Instant,
     pub(crate) stop: watch::Receiver<bool>,
@@ -59,7 +66,10 @@ impl Pump {
         W: Write + Send + 'static,
     {
         let mut chunk = vec![0; CHUNK];
-        let (mut passed_on, mut cut_off, mut unread) = (0_u64, None, None);
+        // What is left of it to be stored, where something is taken out.
+        let mut left = Vec::new();
+        let mut redacted = self.redacting.is_some().then(Counts::new);
+        let (mut bytes, mut passed_on, mut cut_off, mut unread) = (0_u64, 0_u64, None, None);
         while cut_off.is_none() {
             let read = tokio::select! {
                 biased;
@@ -75,30 +85,46 @@ impl Pump {
                 }
             };
             let at = millis(self.began);
+            bytes = bytes.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
             // A terminal or a pipe may take as long to write to as its reader likes.
+            let mut redacting = self.redacting.take();
             let writing = tokio::task::spawn_blocking(move || {
-                let written = write(&mut to, chunk.get(..length).unwrap_or_default());
-                (to, chunk, written)
+                let read = chunk.get(..length).unwrap_or_default();
+                let written = write(&mut to, read);
+                left.clear();
+                if let Some(redacting) = &mut redacting {
+                    redacting.push(read, &mut left);
+                }
+                (to, chunk, redacting, left, written)
             });
-            let Ok((writer, bytes, (written, trouble))) = writing.await else {
+            let Ok((writer, read, now, kept, (written, trouble))) = writing.await else {
                 unread = Some("passing it on broke".to_owned());
+                left = Vec::new();
                 break;
             };
-            (to, chunk) = (writer, bytes);
+            (to, chunk, self.redacting, left) = (writer, read, now, kept);
             passed_on = passed_on.saturating_add(u64::try_from(written).unwrap_or(u64::MAX));
             cut_off = trouble.map(|error| error.to_string());
-            for cut in self.cutter.push(chunk.get(..length).unwrap_or_default(), at) {
+            let to_store = if self.redacting.is_some() { left.as_slice() } else { chunk.get(..length).unwrap_or_default() };
+            for cut in self.cutter.push(to_store, at) {
                 send(&self.cuts, self.which, cut).await;
             }
         }
         // Before the last piece is waited for: the command may be blocked on a pipe that nobody reads any more.
         drop(from);
+        if let Some(redacting) = self.redacting.take() {
+            left.clear();
+            redacted = Some(redacting.finish(&mut left));
+            for cut in self.cutter.push(&left, millis(self.began)) {
+                send(&self.cuts, self.which, cut).await;
+            }
+        }
         let whole = self.cutter.finish();
         let (cuts, which) = (self.cuts, self.which);
         if let Some(cut) = whole.last {
             send(&cuts, which, cut).await;
         }
-        Pumped { bytes: whole.bytes, sha256: whole.sha256, passed_on, cut_off, unread }
+        Pumped { bytes, stored: whole.bytes, sha256: whole.sha256, redacted, passed_on, cut_off, unread }
     }
 }
 

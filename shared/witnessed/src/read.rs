@@ -11,8 +11,9 @@ use serde_json::Value;
 use sha2::Digest as _;
 use thiserror::Error;
 
-use crate::body::{Intent, Outcome, Piece, Pieces, Text, Texts, printable};
+use crate::body::{Handling, Intent, Outcome, Piece, Pieces, Text, Texts, printable};
 use crate::pump::Which;
+use crate::seal::{Identities, OpenError};
 
 /// Why something recorded cannot be read back.
 #[derive(Debug, Error)]
@@ -48,6 +49,18 @@ pub enum ReadError {
         /// Why.
         cause: String,
     },
+    /// It is encrypted, and there is nothing to open it with.
+    #[error("its output is sealed to {}: give an identity of one of them", .0.join(", "))]
+    Sealed(Vec<String>),
+    /// It is encrypted, and does not open.
+    #[error("`{key}` was not opened")]
+    Unopened {
+        /// Which piece.
+        key: String,
+        /// Why.
+        #[source]
+        cause: OpenError,
+    },
     /// They could not be written out.
     #[error("could not write the output")]
     Write(#[from] io::Error),
@@ -82,27 +95,40 @@ async fn blob<S: Worm>(store: &S, sha256: Sha256) -> Result<Vec<u8>, ReadError> 
     if Sha256::of(&bytes) == sha256 { Ok(bytes) } else { Err(ReadError::Altered(key)) }
 }
 
-/// Writes one output of a run to `to`, byte for byte, and returns how many bytes it has. `key` is the run's outcome, or its intent.
+/// Writes one output of a run to `to`, byte for byte as it was stored, and returns how many bytes it has. `key` is the run's outcome, or
+/// its intent. What is encrypted is opened with `identities`.
 ///
 /// Nothing is written that is not what was recorded: each piece is checked before it is written, and the whole in the end.
 ///
 /// # Errors
-/// If the run has no outcome, or a piece is missing, altered or was never stored. What came before it has been written then.
-pub async fn output<S: Worm>(store: &S, key: &RecordKey, which: Which, to: &mut impl Write) -> Result<u64, ReadError> {
+/// If the run has no outcome, or a piece is missing, altered, was never stored or does not open. What came before it has been written then.
+pub async fn output<S: Worm>(
+    store: &S,
+    key: &RecordKey,
+    which: Which,
+    identities: Option<&Identities>,
+    to: &mut impl Write,
+) -> Result<u64, ReadError> {
     if crate::function().ok().as_ref() != Some(&key.function) || !matches!(key.kind, Kind::Intent | Kind::Outcome) {
         return Err(ReadError::NotARun(key.clone()));
     }
     let key = key.sibling(key.attempt, Kind::Outcome);
     let (statement, _) = record::<_, Outcome>(store, &key).await?;
+    let Outcome { stdout, stderr, sealed_to, .. } = statement.predicate.body;
     let stream = match which {
-        Which::Stdout => statement.predicate.body.stdout,
-        Which::Stderr => statement.predicate.body.stderr,
+        Which::Stdout => stdout,
+        Which::Stderr => stderr,
     };
-    let mut whole = Digested { to, digest: sha2::Sha256::new(), bytes: 0 };
+    let identities = match (sealed_to.is_empty(), identities) {
+        (true, _) => None,
+        (false, Some(identities)) => Some(identities),
+        (false, None) => return Err(ReadError::Sealed(sealed_to)),
+    };
+    let mut whole = Whole { to, identities, digest: sha2::Sha256::new(), bytes: 0 };
     let lists = match stream.pieces {
         Pieces::Here(pieces) => {
             for piece in &pieces {
-                write_piece(store, piece, &mut whole).await?;
+                whole.write(store, piece).await?;
             }
             Vec::new()
         }
@@ -112,40 +138,43 @@ pub async fn output<S: Worm>(store: &S, key: &RecordKey, which: Which, to: &mut 
         let list: BlobList<Piece> = serde_json::from_slice(&blob(store, sha256).await?)
             .map_err(|_| ReadError::Altered(BlobKey::new(sha256).to_string()))?;
         for piece in &list.blobs {
-            write_piece(store, piece, &mut whole).await?;
+            whole.write(store, piece).await?;
         }
     }
-    whole.flush()?;
+    whole.to.flush()?;
     let (bytes, sha256) = (whole.bytes, Sha256::from_bytes(whole.digest.finalize().into()));
-    if (bytes, sha256) == (stream.bytes, stream.sha256) { Ok(bytes) } else { Err(ReadError::Altered(key.to_string())) }
+    let expected = (stream.stored_bytes.unwrap_or(stream.bytes), stream.sha256);
+    if (bytes, sha256) == expected { Ok(bytes) } else { Err(ReadError::Altered(key.to_string())) }
 }
 
-/// A writer that digests what goes through it.
-struct Digested<'a, W> {
+/// What was written so far: its length, and the digest of what is stored of it.
+struct Whole<'a, W> {
     to: &'a mut W,
+    identities: Option<&'a Identities>,
     digest: sha2::Sha256,
     bytes: u64,
 }
 
-impl<W: Write> Write for Digested<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.to.write(bytes)?;
-        self.digest.update(bytes.get(..written).unwrap_or_default());
-        self.bytes = self.bytes.saturating_add(u64::try_from(written).unwrap_or(u64::MAX));
-        Ok(written)
+impl<W: Write> Whole<'_, W> {
+    async fn write<S: Worm>(&mut self, store: &S, piece: &Piece) -> Result<(), ReadError> {
+        if let Some(cause) = &piece.unstored {
+            return Err(ReadError::Unstored { offset: piece.offset, length: piece.length, cause: cause.clone() });
+        }
+        let stored = blob(store, piece.sha256).await?;
+        self.digest.update(&stored);
+        let key = || BlobKey::new(piece.sha256).to_string();
+        let bytes = match self.identities {
+            None => stored,
+            Some(identities) => identities.open(&stored).map_err(|cause| ReadError::Unopened { key: key(), cause })?,
+        };
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if length != piece.length {
+            return Err(ReadError::Altered(key()));
+        }
+        self.to.write_all(&bytes)?;
+        self.bytes = self.bytes.saturating_add(length);
+        Ok(())
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
-}
-
-async fn write_piece<S: Worm>(store: &S, piece: &Piece, to: &mut impl Write) -> Result<(), ReadError> {
-    if let Some(cause) = &piece.unstored {
-        return Err(ReadError::Unstored { offset: piece.offset, length: piece.length, cause: cause.clone() });
-    }
-    let bytes = blob(store, piece.sha256).await?;
-    Ok(to.write_all(&bytes)?)
 }
 
 /// In plain words, for people.
@@ -200,6 +229,9 @@ fn show_intent(f: &mut fmt::Formatter<'_>, intent: &Intent) -> fmt::Result {
     for redaction in &intent.redactions {
         writeln!(f, "redacted  argument {}: {}", redaction.argument, printable(&redaction.why))?;
     }
+    for redaction in &intent.also_redacted {
+        writeln!(f, "redacted  {}: {}", printable(&redaction.place), printable(&redaction.why))?;
+    }
     match &intent.program {
         None => writeln!(f, "program   not found")?,
         Some(program) => {
@@ -213,7 +245,20 @@ fn show_intent(f: &mut fmt::Formatter<'_>, intent: &Intent) -> fmt::Result {
     if let Some(purpose) = &intent.purpose {
         writeln!(f, "purpose   {}", printable(purpose))?;
     }
+    if let Some(Handling { redacting, sealed_to }) = &intent.output {
+        if *redacting {
+            writeln!(f, "output    stored without credentials and configured personal data")?;
+        }
+        show_sealed(f, sealed_to)?;
+    }
     writeln!(f, "variables {}", words(&intent.environment))
+}
+
+fn show_sealed(f: &mut fmt::Formatter<'_>, sealed_to: &[String]) -> fmt::Result {
+    for recipient in sealed_to {
+        writeln!(f, "sealed to {}", printable(recipient))?;
+    }
+    Ok(())
 }
 
 /// A word as a shell would take it, where it needs that.
@@ -233,7 +278,18 @@ fn show_outcome(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
         writeln!(f, "note      something it left behind still held its output")?;
     }
     for (name, stream) in [("stdout", &outcome.stdout), ("stderr", &outcome.stderr)] {
-        writeln!(f, "{name}    {} bytes, sha256 {}", stream.bytes, stream.sha256)?;
+        let what = match (&stream.stored_bytes, outcome.sealed_to.is_empty()) {
+            (None, true) => "sha256",
+            (_, false) => "sha256 as sealed",
+            (Some(_), true) => "sha256 as stored",
+        };
+        writeln!(f, "{name}    {} bytes, {what} {}", stream.bytes, stream.sha256)?;
+        for (kind, count) in stream.redacted.iter().flatten() {
+            writeln!(f, "          redacted, {count} times: {}", printable(kind))?;
+        }
+        if let Some(stored) = stream.stored_bytes {
+            writeln!(f, "          {stored} bytes stored")?;
+        }
         if let Some(cause) = &stream.cut_off {
             writeln!(f, "          only {} bytes were passed on: {}", stream.passed_on, printable(cause))?;
         }
@@ -241,5 +297,5 @@ fn show_outcome(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
             writeln!(f, "          not read to its end: {}", printable(cause))?;
         }
     }
-    Ok(())
+    show_sealed(f, &outcome.sealed_to)
 }

@@ -1,173 +1,77 @@
-//! Credentials, taken out of a command's arguments before they are recorded.
+//! Credentials and configured personal data, taken out of what is recorded of a command.
 //!
 //! What is recorded is locked for years, so a doubt is decided against the text. What no rule can know (a bare password as a word of its
 //! own) stays: `--redact` is for that.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 
-use regex::bytes::{Captures, Regex, RegexBuilder};
+use redact::{Config, ConfigError, Stream};
+use regex::bytes::Regex;
 
-use crate::body::{Redaction, Text};
+use crate::body::{Elsewhere, Redaction, Text};
 
-/// Names whose value is a secret: `--db-password`, `GITHUB_TOKEN`, `aws_secret_access_key`, `apiKey`.
-const NAMES: &str = r"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|credentials?|api[-_]?key|access[-_]?key|private[-_]?key|secret[-_]?key|signing[-_]?key|client[-_]?secret|session[-_]?token|authorization|bearer)";
-
-/// One kind of credential. Group 1 of the expression, or all of it where it has none, is what goes.
+/// Takes credentials and configured personal data out of what is recorded of a command.
 #[derive(Debug, Clone)]
-struct Rule {
-    why: String,
-    find: Regex,
-}
-
-/// Takes credentials out of arguments.
-#[derive(Debug, Clone)]
-pub struct Redactor {
-    rules: Vec<Rule>,
-    flag: Option<Regex>,
-    aws_id: Regex,
-    aws_run: Regex,
-}
+pub struct Redactor(Option<redact::Redactor>);
 
 impl Redactor {
     /// The rules that come with this program, and `asked`, the responder's own.
     ///
     /// # Errors
     /// None that is known: the rules are fixed, and tests compile them.
-    pub fn new(asked: &[Regex]) -> Result<Self, regex::Error> {
-        let shipped = [
-            ("private key", r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)".to_owned()),
-            ("GitHub token", r"\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}".to_owned()),
-            ("GitLab token", r"\bgl(?:pat|oas|dt|rt|cbt|ptt|ft|imt|agent|soat|ffct)-[A-Za-z0-9_.-]{16,}".to_owned()),
-            ("Slack token", r"\bxox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{10,}|\bxapp-[A-Za-z0-9-]{10,}".to_owned()),
-            ("Slack webhook", r"\bhooks\.slack\.com/(?:services|workflows|triggers)/([A-Za-z0-9_/+-]+)".to_owned()),
-            ("JSON web token", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*".to_owned()),
-            ("authorization header", r#"(?i)\bauthorization\s*:\s*(?:[a-z0-9-]+\s+)?([^\s"']+)"#.to_owned()),
-            ("password in a URL", r"(?i)\b[a-z][a-z0-9+.-]*://[^\s/:@?#]*:([^\s/@]+)@".to_owned()),
-            // The whole argument is name and value: the value is the rest, spaces and quotes and all.
-            ("value of a secret's name", format!(r"(?is)\A-{{0,2}}(?:[a-z0-9]+[-_.])*[a-z0-9]*{NAMES}s?=(.+)\z")),
-            // The same within a longer text: a script, a query string, JSON, a header.
-            (
-                "value of a secret's name",
-                format!(r#"(?i)[a-z0-9_.-]*{NAMES}["']?\s*[=:]\s*("[^"]*"|'[^']*'|\\"[^"]*|[^\s&;,"'}}]+)"#),
-            ),
-            (
-                "value of a secret's option",
-                format!(r#"(?i)(?:\A|\s)--?(?:[a-z0-9]+-)*{NAMES}\s+("[^"]*"|'[^']*'|[^\s"'-][^\s"']*)"#),
-            ),
-        ];
-        let mut rules = Vec::new();
-        for (n, find) in asked.iter().enumerate() {
-            rules.push(Rule { why: format!("--redact, number {}", n.saturating_add(1)), find: find.clone() });
-        }
-        for (why, find) in shipped {
-            rules.push(Rule { why: why.to_owned(), find: bytewise(&find)? });
-        }
-        Ok(Self {
-            rules,
-            flag: Some(bytewise(&format!(r"(?i)\A--?(?:[a-z0-9]+[-_])*{NAMES}\z"))?),
-            aws_id: bytewise(r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b")?,
-            aws_run: bytewise("[A-Za-z0-9/+]+")?,
-        })
+    pub fn new(asked: &[Regex]) -> Result<Self, ConfigError> {
+        Self::configured(asked, &Config::default())
+    }
+
+    /// The same, and what a configuration says.
+    ///
+    /// # Errors
+    /// As [`Redactor::new`], for a configuration that was parsed.
+    pub fn configured(asked: &[Regex], config: &Config) -> Result<Self, ConfigError> {
+        let asked: Vec<_> = asked.iter().zip(1..).map(|(find, n)| (format!("--redact, number {n}"), find.clone())).collect();
+        redact::Redactor::asked(&asked, config).map(|redactor| Self(Some(redactor)))
     }
 
     /// A redactor that takes nothing out.
-    ///
-    /// # Errors
-    /// As [`Redactor::new`].
-    pub fn off() -> Result<Self, regex::Error> {
-        Ok(Self { rules: Vec::new(), flag: None, ..Self::new(&[])? })
+    #[must_use]
+    pub fn off() -> Self {
+        Self(None)
     }
 
     /// Whether it takes anything out.
     #[must_use]
     pub fn on(&self) -> bool {
-        self.flag.is_some()
+        self.0.is_some()
     }
 
-    /// The arguments without their credentials, and what was taken out where.
+    /// The arguments without what is to be taken out, and what that was where.
     #[must_use]
     pub fn argv(&self, argv: &[OsString]) -> (Vec<Text>, Vec<Redaction>) {
-        let Some(flag) = &self.flag else { return (argv.iter().map(|word| word.as_os_str().into()).collect(), Vec::new()) };
-        let with_aws_id = argv.iter().any(|word| self.aws_id.is_match(word.as_bytes()));
-        let curl = argv.first().is_some_and(|command| Path::new(command).file_name().is_some_and(|name| name == "curl"));
-        let mut texts = Vec::new();
-        let mut redactions = Vec::new();
-        let mut before: &[u8] = b"";
-        for (argument, word) in argv.iter().enumerate() {
-            let mut text = word.as_bytes().to_vec();
-            let mut note = |why: &str| {
-                if !redactions.iter().any(|known: &Redaction| known.argument == argument && known.why == why) {
-                    redactions.push(Redaction { argument, why: why.to_owned() });
-                }
-            };
-            // Another option is no value: `--password --verbose` asks for the password.
-            let value = !text.starts_with(b"-") || before.starts_with(b"--") && !text.starts_with(b"--");
-            if flag.is_match(before) && value && !text.is_empty() {
-                let why = "value of a secret's option";
-                note(why);
-                text = label(why);
-            } else if curl && matches!(before, b"-u" | b"--user" | b"-U" | b"--proxy-user") {
-                let why = "curl's user and password";
-                note(why);
-                text = label(why);
+        let Some(redactor) = &self.0 else { return (argv.iter().map(|word| word.as_os_str().into()).collect(), Vec::new()) };
+        let words: Vec<&[u8]> = argv.iter().map(|word| word.as_bytes()).collect();
+        let (words, removed) = redactor.argv(&words);
+        let redactions = removed.into_iter().map(|(argument, why)| Redaction { argument, why }).collect();
+        (words.iter().map(|word| word.as_slice().into()).collect(), redactions)
+    }
+
+    /// Something else that is recorded, called `place`. What was taken out of it is noted in `removed`, each kind once.
+    pub(crate) fn other(&self, place: &str, text: &OsStr, removed: &mut Vec<Elsewhere>) -> Text {
+        let Some(redactor) = &self.0 else { return text.into() };
+        let (bytes, found) = redactor.bytes(text.as_bytes());
+        for found in found {
+            let note = Elsewhere { place: place.to_owned(), why: found.kind };
+            if !removed.contains(&note) {
+                removed.push(note);
             }
-            for rule in &self.rules {
-                text = take_out(rule, &text, &mut note);
-            }
-            if with_aws_id {
-                text = self.take_out_aws_secrets(&text, &mut note);
-            }
-            texts.push(text.as_slice().into());
-            before = word.as_bytes();
         }
-        (texts, redactions)
+        bytes.as_slice().into()
     }
 
-    /// A secret access key is 40 characters of base64: so is a great deal else, but not where a key's id is about. The id itself
-    /// stays: it is no secret, and says which key was used.
-    fn take_out_aws_secrets(&self, text: &[u8], note: &mut impl FnMut(&str)) -> Vec<u8> {
-        let why = "AWS secret access key";
-        let replace = |found: &Captures<'_>| {
-            let run = found.get(0).map_or(&b""[..], |found| found.as_bytes());
-            let hex = run.iter().all(u8::is_ascii_hexdigit);
-            if run.len() == 40 && !hex {
-                note(why);
-                label(why)
-            } else {
-                run.to_vec()
-            }
-        };
-        self.aws_run.replace_all(text, replace).into_owned()
+    /// For an output; none if nothing is taken out.
+    pub(crate) fn stream(&self) -> Option<Stream> {
+        self.0.clone().map(Stream::new)
     }
-}
-
-/// An argument need not be UTF-8, and `.` has to mean any byte of it.
-fn bytewise(find: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(find).unicode(false).build()
-}
-
-fn label(why: &str) -> Vec<u8> {
-    format!("[redacted: {why}]").into_bytes()
-}
-
-fn take_out(rule: &Rule, text: &[u8], note: &mut impl FnMut(&str)) -> Vec<u8> {
-    let mut kept = Vec::with_capacity(text.len());
-    let mut end = 0;
-    for found in rule.find.captures_iter(text) {
-        let Some(secret) = found.get(1).or_else(|| found.get(0)) else { continue };
-        // What an earlier rule took out is not taken out again.
-        if secret.is_empty() || secret.as_bytes().starts_with(b"[redacted:") {
-            continue;
-        }
-        note(&rule.why);
-        kept.extend_from_slice(text.get(end..secret.start()).unwrap_or_default());
-        kept.extend_from_slice(&label(&rule.why));
-        end = secret.end();
-    }
-    kept.extend_from_slice(text.get(end..).unwrap_or_default());
-    kept
 }
 
 #[cfg(test)]
@@ -254,7 +158,7 @@ mod tests {
         let (texts, redactions) = Redactor::new(&asked).unwrap().argv(&argv);
         assert_eq!(texts[1], Text::Utf8("case-[redacted: --redact, number 1]".to_owned()));
         assert_eq!(redactions[0], Redaction { argument: 1, why: "--redact, number 1".to_owned() });
-        let (texts, redactions) = Redactor::off().unwrap().argv(&argv);
+        let (texts, redactions) = Redactor::off().argv(&argv);
         assert_eq!((texts[2].clone(), redactions), (Text::Utf8("--password=x".to_owned()), vec![]));
     }
 

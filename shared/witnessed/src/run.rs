@@ -12,13 +12,14 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::INCOMPLETE;
-use crate::body::{Ending, Intent, Outcome, Piece, Pieces, Program, Stream, Text, Texts};
+use crate::body::{Ending, Handling, Intent, Outcome, Piece, Pieces, Program, Stream, Text, Texts};
 use crate::circumstances::{digest_of, find, host, user, variables};
 use crate::endorser::Endorser;
-use crate::execute::{Live, Ran, execute};
+use crate::execute::{Before, Live, Ran, execute};
 use crate::keep::{AGAIN, Kept, put};
 use crate::pump::Pumped;
 use crate::redact::Redactor;
+use crate::seal::Recipients;
 use crate::signals::Signals;
 
 /// A body is kept below this many bytes of JSON, so that the signed object, in base64, stays below 256 KiB.
@@ -39,8 +40,12 @@ pub struct Run {
     pub incident: Option<IncidentId>,
     /// Why, in the responder's words.
     pub purpose: Option<String>,
-    /// What takes credentials out of `argv` before it is recorded.
+    /// What takes credentials and configured personal data out of what is recorded of the command.
     pub redactor: Redactor,
+    /// What does the same to its outputs before they are stored; [`Redactor::off`] for byte for byte.
+    pub output_redactor: Redactor,
+    /// To whom the outputs are encrypted; none for in plain.
+    pub seal_to: Option<Recipients>,
     /// How long it may take: an intent without an outcome is an orphan from then on. A later outcome still answers it.
     pub due_in: Duration,
     /// SHA-256 of this very program, where it could be read: part of the endorsement.
@@ -157,7 +162,10 @@ where
     let ran = match (signals.early().await, program) {
         (Some(signal), _) => Ran::not(Ending::Stopped { signal: signal as i32 }, now()),
         (None, None) => Ran::not(Ending::NotFound, now()),
-        (None, Some(program)) => execute(&program, &run.argv, live, recorder.store().clone(), &mut signals, &now).await,
+        (None, Some(program)) => {
+            let before = Before { redactor: run.output_redactor.clone(), seal_to: run.seal_to.clone() };
+            execute(&program, &run.argv, live, recorder.store().clone(), before, &mut signals, &now).await
+        }
     };
 
     let ended = now();
@@ -169,7 +177,7 @@ where
         }
     }
     let ending = ran.ending.clone();
-    let (body, beside) = match outcome(ran, recorder.store()).await {
+    let (body, beside) = match outcome(ran, run.seal_to.as_ref(), recorder.store()).await {
         Ok(made) => made,
         Err(error) => {
             let outcome = Err(RecordFailure::Sign(SignError::from(error)));
@@ -214,21 +222,34 @@ async fn intent<S: Worm>(run: &Run, program: Option<&PathBuf>, store: &S, subjec
     subject.push(Subject::new("argv", Sha256::of(&serde_json::to_vec(&argv)?)));
     // Only a file has an end: a pipe or a device would be read for ever.
     let digest = |path: &PathBuf| if path.is_file() { digest_of(path).ok() } else { None };
-    let program = program.map(|path| Program { path: path.as_os_str().into(), sha256: digest(path) });
+    let mut also = Vec::new();
+    let program =
+        program.map(|path| Program { path: run.redactor.other("program", path.as_os_str(), &mut also), sha256: digest(path) });
     if let Some(sha256) = program.as_ref().and_then(|program| program.sha256) {
         subject.push(Subject::new("program", sha256));
     }
-    let environment = variables().iter().map(|name| name.as_os_str().into()).collect();
+    let environment = variables().iter().map(|name| run.redactor.other("environment", name, &mut also)).collect();
+    let purpose = run.purpose.as_ref().map(|purpose| match run.redactor.other("purpose", purpose.as_ref(), &mut also) {
+        Text::Utf8(text) => text,
+        // Only an expression of the responder's that cuts a character in two leads here.
+        Text::Bytes { .. } => "[redacted]".to_owned(),
+    });
+    let handling = Handling {
+        redacting: run.output_redactor.on(),
+        sealed_to: run.seal_to.as_ref().map(Recipients::names).unwrap_or_default(),
+    };
     let intent = Intent {
         argv: texts(argv, store, subject).await?,
         redactions,
         redacting: run.redactor.on(),
-        directory: std::env::current_dir()?.as_os_str().into(),
+        directory: run.redactor.other("directory", std::env::current_dir()?.as_os_str(), &mut also),
         program,
         environment: texts(environment, store, subject).await?,
         user: user(),
         host: host(),
-        purpose: run.purpose.clone(),
+        purpose,
+        also_redacted: also,
+        output: (handling.redacting || !handling.sealed_to.is_empty()).then_some(handling),
     };
     if serde_json::to_vec(&intent)?.len() > LARGEST_BODY { Err(Refused::TooLarge) } else { Ok(intent) }
 }
@@ -256,16 +277,22 @@ struct Beside {
     lacks: Vec<String>,
 }
 
-async fn outcome<S: Worm>(ran: Ran, store: &S) -> Result<(Outcome, Beside), serde_json::Error> {
+async fn outcome<S: Worm>(mut ran: Ran, seal_to: Option<&Recipients>, store: &S) -> Result<(Outcome, Beside), serde_json::Error> {
     let mut beside = Beside::default();
+    let Kept { stdout, stderr, sealed } = ran.kept;
+    if seal_to.is_some() {
+        // The digests of what is stored, in place of those of the plain bytes. If the keeping broke there are none, and nothing was stored.
+        let nothing = Sha256::of(b"");
+        (ran.stdout.sha256, ran.stderr.sha256) = sealed.unwrap_or((nothing, nothing));
+    }
     beside.subject.push(Subject::new("stdout", ran.stdout.sha256));
     beside.subject.push(Subject::new("stderr", ran.stderr.sha256));
-    let Kept { stdout, stderr } = ran.kept;
     let listed = stdout.len().saturating_add(stderr.len()) > MOST_PIECES;
     let stdout = stream("stdout", ran.stdout, stdout, listed, store, &mut beside).await?;
     let stderr = stream("stderr", ran.stderr, stderr, listed, store, &mut beside).await?;
     let Ran { ending, started, ended, duration_ms, pid, signals, left_open, .. } = ran;
-    Ok((Outcome { ending, started, ended, duration_ms, pid, signals, left_open, stdout, stderr }, beside))
+    let sealed_to = seal_to.map(Recipients::names).unwrap_or_default();
+    Ok((Outcome { ending, started, ended, duration_ms, pid, signals, left_open, stdout, stderr, sealed_to }, beside))
 }
 
 async fn stream<S: Worm>(
@@ -282,8 +309,8 @@ async fn stream<S: Worm>(
         beside.lack(first.sha256, format!("{} of the {} pieces of {name} are not stored: {cause}", unstored.len(), pieces.len()));
     }
     let recorded: u64 = pieces.iter().map(|piece| piece.length).sum();
-    if recorded != pumped.bytes {
-        beside.lacks.push(format!("{recorded} of the {} bytes of {name} are listed", pumped.bytes));
+    if recorded != pumped.stored {
+        beside.lacks.push(format!("{recorded} of the {} bytes of {name} are listed", pumped.stored));
     }
     let pieces = if listed {
         let mut lists = Vec::new();
@@ -297,8 +324,9 @@ async fn stream<S: Worm>(
         }
         Pieces::Here(pieces)
     };
-    let Pumped { bytes, sha256, passed_on, cut_off, unread } = pumped;
-    Ok(Stream { bytes, sha256, passed_on, cut_off, unread, pieces })
+    let Pumped { bytes, stored, sha256, redacted, passed_on, cut_off, unread } = pumped;
+    let stored_bytes = redacted.as_ref().map(|_| stored);
+    Ok(Stream { bytes, sha256, redacted, stored_bytes, passed_on, cut_off, unread, pieces })
 }
 
 async fn list<S: Worm, T: Serialize + Clone>(
@@ -367,10 +395,10 @@ mod tests {
         };
         let pieces: Vec<Piece> = (0..60_000).map(piece).collect();
         let mut ran = Ran::not(Ending::Exited { code: 0 }, Timestamp::saturating(0));
-        ran.stdout.bytes = 60_000 << 23;
+        ran.stdout.stored = 60_000 << 23;
         ran.kept.stdout = pieces.clone();
         let store = Memory::default();
-        let (outcome, beside) = outcome(ran, &store).await.unwrap();
+        let (outcome, beside) = outcome(ran, None, &store).await.unwrap();
         assert!(serde_json::to_vec(&outcome).unwrap().len() < 4096 && beside.lacks.is_empty(), "{:?}", beside.lacks);
 
         let Pieces::Elsewhere { lists } = outcome.stdout.pieces else { panic!("they are not in the record") };

@@ -116,6 +116,8 @@ fn asked<const N: usize>(argv: [&str; N]) -> Run {
         incident: None,
         purpose: None,
         redactor: Redactor::new(&[]).unwrap(),
+        output_redactor: Redactor::off(),
+        seal_to: None,
         due_in: Duration::from_secs(60),
         code_sha256: None,
     }
@@ -173,7 +175,7 @@ async fn both_outputs_are_passed_on_and_stored_byte_for_byte() {
     assert_eq!(cuts, [(0, 8 << 20), (8 << 20, 8 << 20), (16 << 20, 12_345)]);
     for (which, bytes) in [(Which::Stdout, &out), (Which::Stderr, &err)] {
         let mut again = Vec::new();
-        assert_eq!(output(&store, &key, which, &mut again).await.unwrap(), bytes.len() as u64);
+        assert_eq!(output(&store, &key, which, None, &mut again).await.unwrap(), bytes.len() as u64);
         assert!(again == *bytes, "what is written again is what was written");
     }
     let report = store.verify();
@@ -257,7 +259,7 @@ async fn a_store_that_loses_output_loses_no_digest_and_stops_no_command() {
     let report = store.verify();
     assert_eq!(report.standing, Standing::SelfConsistent);
     assert!(report.faults.iter().any(|fault| fault.kind == FaultKind::Notice && fault.reason.contains("AccessDenied")));
-    let error = output(&store, &done.outcome.unwrap().key, Which::Stdout, &mut Vec::new()).await.unwrap_err();
+    let error = output(&store, &done.outcome.unwrap().key, Which::Stdout, None, &mut Vec::new()).await.unwrap_err();
     assert!(error.to_string().contains("3 bytes from byte 0 on were never stored"), "{error}");
 }
 
@@ -310,18 +312,18 @@ async fn what_is_read_back_is_checked_piece_by_piece() {
     let place = BlobKey::new(Sha256::of(b"abc")).to_string();
     store.objects.lock().unwrap().insert(place.clone(), b"abd".to_vec());
     let mut written = Vec::new();
-    let error = output(&store, &key, Which::Stdout, &mut written).await.unwrap_err();
+    let error = output(&store, &key, Which::Stdout, None, &mut written).await.unwrap_err();
     assert_eq!(error.to_string(), format!("`{place}` is not what was recorded"));
     assert_eq!(written, b"", "nothing is written that was not checked");
-    output(&store, &key, Which::Stderr, &mut written).await.unwrap();
+    output(&store, &key, Which::Stderr, None, &mut written).await.unwrap();
     assert_eq!(written, b"def");
     store.objects.lock().unwrap().remove(&place);
-    let error = output(&store, &key, Which::Stdout, &mut Vec::new()).await.unwrap_err();
+    let error = output(&store, &key, Which::Stdout, None, &mut Vec::new()).await.unwrap_err();
     assert!(error.to_string().contains(&format!("`{place}` is not in the store")), "{error}");
     // From the intent's key it finds the outcome; from another function's record it takes nothing.
-    assert!(output(&store, &done.intent.key, Which::Stderr, &mut Vec::new()).await.is_ok());
+    assert!(output(&store, &done.intent.key, Which::Stderr, None, &mut Vec::new()).await.is_ok());
     let foreign: RecordKey = key.to_string().replace("rec/run/", "rec/revoke/").parse().unwrap();
-    assert!(output(&store, &foreign, Which::Stderr, &mut Vec::new()).await.is_err());
+    assert!(output(&store, &foreign, Which::Stderr, None, &mut Vec::new()).await.is_err());
 }
 
 /// Linux takes words of up to 128 KiB; a record takes them out of line.
