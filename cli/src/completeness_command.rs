@@ -32,7 +32,7 @@ Findings:
 
 Exit codes:
   0  complete as far as this trail goes: each change in the evidence is in it, and no other by these roles
-  1  there is a finding, or the evidence does not hold, or something could not be read
+  1  there is a finding, or the evidence does not hold, or a file could not be opened
   2  wrong arguments
   3  no finding, but not everything could be compared, or records carry no endorsement (the answer says which)
 

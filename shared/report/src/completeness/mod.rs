@@ -135,7 +135,7 @@ pub struct OwnWrites {
     pub signed: u64,
     /// Signatures that KMS refused it.
     pub signing_refused: u64,
-    /// The KMS keys that it signed with.
+    /// The ids of the KMS keys that it signed with.
     pub keys: BTreeSet<String>,
     /// Signatures that the evidence accounts for: endorsements in records, and the log's checkpoints.
     pub accounted_for: u64,
@@ -420,7 +420,8 @@ impl Reconciliation {
             Own::Sign => {
                 add(&mut writes.signed);
                 if writes.keys.len() < REFUSALS_TOLD {
-                    writes.keys.extend(event.used_key.as_deref().map(clean));
+                    // By its id: one event has the key's ARN, another only what was asked for.
+                    writes.keys.extend(event.used_key.as_deref().and_then(|key| key.rsplit('/').next()).map(clean));
                 }
             }
             Own::Put if event.error.is_some() => add(&mut writes.put_refused),

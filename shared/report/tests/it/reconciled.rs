@@ -587,7 +587,12 @@ fn signatures_beyond_those_in_the_evidence_are_a_notice() {
     let sign = |n: i64| {
         let mut event = event(&format!("sign-{n}"), n, "kms", "Sign", json!({"keyId": "k", "messageType": "DIGEST"}));
         event["readOnly"] = true.into();
-        event["resources"] = json!([{"type": "AWS::KMS::Key", "ARN": format!("arn:aws:kms:us-east-1:123456789012:key/{}", n / 2)}]);
+        // The same key, whether an event has its ARN or what was asked for.
+        event["requestParameters"]["keyId"] = format!("{}", n / 2).into();
+        if n != 0 {
+            event["resources"] =
+                json!([{"type": "AWS::KMS::Key", "ARN": format!("arn:aws:kms:us-east-1:123456789012:key/{}", n / 2)}]);
+        }
         event
     };
     let with = |signatures: i64| {
@@ -599,6 +604,7 @@ fn signatures_beyond_those_in_the_evidence_are_a_notice() {
     let found = with(1);
     assert!(found.complete && found.notices.is_empty(), "{:?}", found.notices);
     assert_eq!((found.own_writes[ROLE].signed, found.own_writes[ROLE].accounted_for), (1, 1));
+    assert_eq!(with(2).own_writes[ROLE].keys.len(), 1);
     let found = with(3);
     assert!(found.complete, "a notice is no finding");
     assert!(found.notices[0].contains("3 times for") && found.notices[0].contains("2 more than the 1"), "{:?}", found.notices);
