@@ -156,7 +156,7 @@ impl Anchors {
             let put = async || copy.create_once(&name, note.as_bytes(), "text/plain; charset=utf-8").await;
             Some(within(async { put().await.map(drop).map_err(|error| error.to_string()) }).await)
         };
-        let (stamped, cosigned, copied) = join3(stamp, cosign, copy).await;
+        let (stamped, cosigned, copied) = join3(Box::pin(stamp), Box::pin(cosign), Box::pin(copy)).await;
         let size = checkpoint.size;
         match stamped {
             Some((_, Ok(()))) => said.timestamps += 1,

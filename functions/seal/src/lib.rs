@@ -144,7 +144,7 @@ pub async fn handle(event: &[u8], environment: &Environment) -> Result<Answer, T
         Some(position) => position,
         None => Position::find(environment, since).await.map_err(Transient::of)?,
     };
-    let answer = pass(since, &mut position, environment).await.map_err(Transient::of)?;
+    let answer = Box::pin(pass(since, &mut position, environment)).await.map_err(Transient::of)?;
     *kept = Some(position);
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     for (metric, count) in [
@@ -227,7 +227,8 @@ async fn finish(
     batches.into_iter().for_each(|batch| answer.add(batch));
     // Before the hint moves on: whoever comes after a crash hands them on again.
     environment.hand_on(answer.orphans.get(before..).unwrap_or_default()).await?;
-    answer.anchored.add(position.publish(environment).await?);
+    // Boxed: all of this in one future is more than a small stack holds.
+    answer.anchored.add(Box::pin(position.publish(environment)).await?);
     Ok(())
 }
 

@@ -159,7 +159,7 @@ impl Position {
         let doing = "sign the log's head";
         let signature = key.sign(doing, &checkpoint.digest()).await?;
         let note = checkpoint.note(&signature, &public).map_err(|error| wrong(doing, error))?;
-        let note = anchors.sign(&checkpoint, note, evidence, &mut said).await;
+        let note = Box::pin(anchors.sign(&checkpoint, note, evidence, &mut said)).await;
         // Another sealer may have been faster: its signature is over the same text.
         let name = checkpoint_key(checkpoint.size);
         let created = evidence.create_once(&name, note.as_bytes(), "text/plain; charset=utf-8").await?;
@@ -169,7 +169,7 @@ impl Position {
         // Whoever created the note anchors it, so that nobody is asked twice. Should that one die here, the next checkpoint is anchored
         // instead: within the hour, and it covers this one.
         let note = match created {
-            Created::New => anchors.cast(&checkpoint, note, &self.edge, (evidence, tiles), &mut said).await,
+            Created::New => Box::pin(anchors.cast(&checkpoint, note, &self.edge, (evidence, tiles), &mut said)).await,
             Created::Existed => note,
         };
 
