@@ -394,7 +394,7 @@ async fn each_anchor_costs_one_more_request() {
         let answer = asked(&sealer).await.unwrap();
         assert!(answer.anchored.failed.is_empty(), "{:?}", answer.anchored);
         let sent: Vec<String> = wire.sent()[before..].iter().map(action).collect();
-        assert_eq!(sent.len(), 13 + count + more, "{which:?}: {sent:?}");
+        assert_eq!(sent.len(), 14 + count + more, "{which:?}: {sent:?}");
     }
 }
 
