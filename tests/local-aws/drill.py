@@ -261,8 +261,8 @@ def _prove(story: Story, aws: LocalAws, cordon: Path, stack: Stack, told: Told, 
     story.chapter("The proof")
     began = time.monotonic()
     checkpoint = _sealed(client(aws, "s3"), stack, told, began)
-    origin, size, root = checkpoint.splitlines()[:3]
-    story.line(f"sealed into the log {origin}: {size} leaves, root {root} ({_since(began) / 1000:.1f} s after the outcome)")
+    origin, size, head = checkpoint.splitlines()[:3]
+    story.line(f"sealed into the log {origin}: {size} leaves, root {head} ({_since(began) / 1000:.1f} s after the outcome)")
     _cordon(story, aws, ["archive", f"s3://{stack.outputs['EvidenceBucket']}", EVIDENCE], cordon)
     trust = [f"--root={root}"]
     verified = _cordon(story, aws, ["verify", EVIDENCE, *trust, "--release", RELEASE], cordon)
