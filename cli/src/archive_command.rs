@@ -2,17 +2,19 @@
 
 use std::fs;
 use std::io::{BufWriter, Write as _};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use evidence::largest_object;
+use evidence::log::batch_number;
+use evidence::{BlobKey, RecordKey, largest_object};
 use evidence_store::{Held, Listed as Version, S3};
+use ids::Sha256;
 use tokio::runtime::Runtime;
 
 use crate::evidence_command::now;
-use crate::listing::{FORMAT, LIST, Listed, SameKey, UNFINISHED};
+use crate::listing::{FORMAT, LIST, Listed, UNFINISHED, each_key};
 use crate::source::{Store, open_bucket, spinner};
 
 /// So many objects are fetched at once.
@@ -77,22 +79,12 @@ impl Download<'_> {
     fn all(&mut self) -> anyhow::Result<(usize, usize)> {
         self.list.begin(self.bucket)?;
         let bar = spinner("objects");
-        let (mut same, mut at) = (SameKey::default(), None);
-        loop {
-            let page = self.runtime.block_on(self.s3.versions_page("", at));
-            let page = page.with_context(|| format!("could not list `{}`", self.bucket))?;
-            for listed in page.versions {
-                if let Some(versions) = same.next(listed) {
-                    self.add(versions)?;
-                    bar.set_position(self.list.count as u64);
-                }
-            }
-            at = page.next;
-            if at.is_none() {
-                break;
-            }
-        }
-        self.add(same.rest())?;
+        let (bucket, runtime, s3) = (self.bucket, self.runtime, self.s3);
+        each_key(bucket, (runtime, s3), &mut |versions| {
+            self.add(versions)?;
+            bar.set_position(self.list.count as u64);
+            Ok(())
+        })?;
         self.fetch_waiting()?;
         bar.finish_and_clear();
         self.list.end()
@@ -104,7 +96,7 @@ impl Download<'_> {
         let mut first = true;
         for (n, version) in (1..).zip(versions) {
             let plain = !version.marker && std::mem::take(&mut first);
-            let place = if plain { version.key.clone() } else { format!("{}@{}", version.key, version.version) };
+            let place = place(&version, plain);
             self.waiting.push((version, place.into(), n == count));
             if self.waiting.len() >= ABREAST {
                 self.fetch_waiting()?;
@@ -164,6 +156,24 @@ impl Writer {
     }
 }
 
+/// Where a version lies in the archive. A key that is none of ours, which anyone who may write can choose, must neither lead out of the
+/// folder nor stand in the way of another: it lies under its digest, and the list says whose that is.
+fn place(version: &Version, first: bool) -> String {
+    let Version { key, version, .. } = version;
+    let ours = key.parse::<RecordKey>().is_ok()
+        || key.parse::<BlobKey>().is_ok()
+        || batch_number(key).is_some()
+        || ["log/cp/", "keys/ring/", "keys/seal/"]
+            .into_iter()
+            .filter_map(|folder| key.strip_prefix(folder))
+            .any(|name| name.len() < 200 && !name.starts_with('.') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.'));
+    match (ours, first) {
+        (true, true) => key.clone(),
+        (true, false) => format!("{key}@{version}"),
+        (false, _) => format!("odd/{}@{version}", Sha256::of(key.as_bytes())),
+    }
+}
+
 fn fetch(version: &Version, path: &Path, folder: &Path, runtime: &Runtime, s3: &S3) -> anyhow::Result<Listed> {
     let mut listed = Listed {
         key: version.key.clone(),
@@ -180,10 +190,6 @@ fn fetch(version: &Version, path: &Path, folder: &Path, runtime: &Runtime, s3: &
     if version.marker {
         return Ok(listed);
     }
-    // A key comes from a bucket: it must not lead out of the folder.
-    if !path.components().all(|part| matches!(part, Component::Normal(_))) || path.to_string_lossy().contains('\\') {
-        bail!("the key `{}` would lead out of the archive", version.key.escape_debug());
-    }
     let largest = u64::try_from(largest_object(&version.key)).unwrap_or(u64::MAX).max(version.size);
     let read = runtime.block_on(s3.held(&version.key, &version.version, largest));
     let Held { bytes, sha256, retain_until, mode } = read.with_context(|| format!("could not fetch `{}`", version.key))?;
@@ -196,4 +202,44 @@ fn fetch(version: &Version, path: &Path, folder: &Path, runtime: &Runtime, s3: &
     (listed.size, listed.sha256) = (Some(bytes.len() as u64), sha256);
     (listed.retain_until, listed.mode, listed.path) = (retain_until, mode, Some(path.to_owned()));
     Ok(listed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_a_key_of_ours_lies_there_and_nothing_else_stands_in_its_way() {
+        let version = |key: &str| Version {
+            key: key.to_owned(),
+            version: "v1".to_owned(),
+            stored: ids::Timestamp::saturating(0),
+            marker: false,
+            size: 1,
+        };
+        let record = "rec/quarantine/2026/11/23/02/13/66c9a00821b4aa9e84d0197b52721204.1-intent.json";
+        let blob = format!("blob/{}/{}", Sha256::of(b"x").prefix(1), Sha256::of(b"x"));
+        for ours in
+            [record, &blob, "log/batch/000000000001.json", "log/cp/000000000003.note", "keys/ring/000001.json", "keys/seal/ab.der"]
+        {
+            assert_eq!(place(&version(ours), true), ours);
+            assert_eq!(place(&version(ours), false), format!("{ours}@v1"));
+        }
+        let long = format!("log/cp/{}", "a".repeat(300));
+        for odd in [
+            "rec/run/../x",
+            "rec/run/2026",
+            "blob/",
+            "a\\b",
+            "/etc/passwd",
+            "keys/seal/",
+            "keys/seal/..",
+            "log/cp/a/b",
+            &long,
+            "versions.json",
+            "",
+        ] {
+            assert_eq!(place(&version(odd), true), format!("odd/{}@v1", Sha256::of(odd.as_bytes())), "{odd}");
+        }
+    }
 }

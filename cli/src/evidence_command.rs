@@ -46,7 +46,7 @@ Examples:
   cordon evidence verify --root quarantine=<fingerprint> --root seal=<fingerprint> archive/       # key by key
   cordon evidence verify --root <fingerprint> --release release.sha256 archive/
   cordon evidence verify s3://my-evidence --checkpoint last-quarter.note
-  cordon evidence verify archive/ --root seal=<fingerprint> --witness 'witness.example/w1+<id>+<key>'
+  cordon evidence verify archive/ --root <fingerprint> --witness 'witness.example/w1+<id>+<key>'
   openssl pkey -pubin -in evidence.pub -outform DER | sha256sum    # a key's fingerprint")]
 pub(crate) struct Verify {
     #[command(flatten)]

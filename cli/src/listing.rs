@@ -1,7 +1,7 @@
 //! What is in a store: every object and version, sorted out by what it is, each kind in the order of its keys.
 //!
 //! An *archive* is a folder with a `versions.json` at its top that lists every version the bucket held. A key's first version lies at its
-//! own path, another at `<key>@<version id>`, and a delete marker has no file. What the list and the folder do not agree on is a fault.
+//! own path, another at `<key>@<version id>`, what has no key of ours at `odd/<digest of the key>@<version id>`, and a delete marker has no file. What the list and the folder do not agree on is a fault.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use evidence::{FaultKind, Verifier, Version};
-use evidence_store::{Folder, S3};
+use evidence_store::{Folder, Marker, S3};
 use ids::{Sha256, Timestamp};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -99,11 +99,11 @@ impl Listing {
 
 /// The versions of a key as they come in a listing, page by page: handed on together, the first of them first.
 #[derive(Debug, Default)]
-pub(crate) struct SameKey(Vec<evidence_store::Listed>);
+struct SameKey(Vec<evidence_store::Listed>);
 
 impl SameKey {
     /// Takes in the next version of a listing; gives those of the key before, once it is another key's.
-    pub(crate) fn next(&mut self, listed: evidence_store::Listed) -> Option<Vec<evidence_store::Listed>> {
+    fn next(&mut self, listed: evidence_store::Listed) -> Option<Vec<evidence_store::Listed>> {
         let other = self.0.first().is_some_and(|first| first.key != listed.key);
         let done = if other { Some(self.rest()) } else { None };
         self.0.push(listed);
@@ -111,7 +111,7 @@ impl SameKey {
     }
 
     /// The versions of the last key. S3 lists the newest first, and that decides between two of one second.
-    pub(crate) fn rest(&mut self) -> Vec<evidence_store::Listed> {
+    fn rest(&mut self) -> Vec<evidence_store::Listed> {
         let mut versions = std::mem::take(&mut self.0);
         versions.reverse();
         versions.sort_by_key(|version| (version.stored, version.marker));
@@ -119,7 +119,59 @@ impl SameKey {
     }
 }
 
-/// Lists a bucket. Asks for a thousand versions at a time, which is what S3 gives.
+/// The kinds of objects, in the order in which a bucket that is in use must be listed: what names others before what it names. Whatever is
+/// written meanwhile is then at worst something that nobody names yet, and nothing seems to be missing.
+const KINDS: [&str; 5] = ["log/cp/", "log/batch/", "rec/", "blob/", "keys/"];
+
+/// The kind of the object at `key`; none of them is the empty one.
+fn kind(key: &str) -> &'static str {
+    KINDS.into_iter().find(|kind| key.starts_with(kind)).unwrap_or_default()
+}
+
+/// Hands all versions of each key in a bucket to `take`, kind by kind, the first version of a key first. Asks for a thousand versions at a
+/// time, which is what S3 gives.
+pub(crate) fn each_key(
+    name: &str,
+    (runtime, s3): (&Runtime, &S3),
+    take: &mut dyn FnMut(Vec<evidence_store::Listed>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let doing = || format!("could not list `{name}`");
+    for kind in KINDS {
+        let (mut same, mut at) = (SameKey::default(), None);
+        loop {
+            let page = runtime.block_on(s3.versions_page(kind, at)).with_context(doing)?;
+            page.versions.into_iter().filter_map(|listed| same.next(listed)).try_for_each(&mut *take)?;
+            at = page.next;
+            if at.is_none() {
+                break;
+            }
+        }
+        take(same.rest())?;
+    }
+    // What is in none of these places should not be there at all: it lies before, between and after them.
+    let mut gaps = KINDS;
+    gaps.sort_unstable();
+    let mut at = None;
+    for kind in gaps.into_iter().map(Some).chain([None]) {
+        let mut same = SameKey::default();
+        loop {
+            let page = runtime.block_on(s3.versions_page("", at)).with_context(doing)?;
+            let ends = |listed: &evidence_store::Listed| kind.is_some_and(|kind| listed.key.as_str() >= kind);
+            let over = page.versions.iter().any(ends);
+            let here = page.versions.into_iter().take_while(|listed| !ends(listed));
+            here.filter_map(|listed| same.next(listed)).try_for_each(&mut *take)?;
+            at = page.next;
+            if over || at.is_none() {
+                break;
+            }
+        }
+        take(same.rest())?;
+        at = kind.map(Marker::after);
+    }
+    Ok(())
+}
+
+/// Lists a bucket.
 pub(crate) fn list_bucket(name: &str, (runtime, s3): &(Runtime, S3), verifier: &mut Verifier) -> anyhow::Result<Listing> {
     let mut listing = Listing::new(true)?;
     let object = |listed: evidence_store::Listed| Object {
@@ -130,18 +182,7 @@ pub(crate) fn list_bucket(name: &str, (runtime, s3): &(Runtime, S3), verifier: &
         size: listed.size,
         sha256: None,
     };
-    let (mut same, mut at) = (SameKey::default(), None);
-    loop {
-        let page = runtime.block_on(s3.versions_page("", at)).with_context(|| format!("could not list `{name}`"))?;
-        for listed in page.versions {
-            if let Some(versions) = same.next(listed) {
-                listing.push_versions(versions.into_iter().map(object).collect(), verifier)?;
-            }
-        }
-        let Some(next) = page.next else { break };
-        at = Some(next);
-    }
-    listing.push_versions(same.rest().into_iter().map(object).collect(), verifier)?;
+    each_key(name, (runtime, s3), &mut |versions| listing.push_versions(versions.into_iter().map(object).collect(), verifier))?;
     Ok(listing)
 }
 
@@ -168,13 +209,16 @@ pub(crate) fn list_folder(folder: &Path, verifier: &mut Verifier) -> anyhow::Res
 fn list_archive(folder: &Path, list: &Path, verifier: &mut Verifier) -> anyhow::Result<Listing> {
     let mut listing = Listing::new(true)?;
     let (mut same, mut previous): (Vec<Object>, Option<String>) = (Vec::new(), None);
+    let mut newest: BTreeMap<&str, String> = BTreeMap::new();
     let (mut there, mut distinct) = (0_usize, true);
     let mut take = |listed: Listed| -> anyhow::Result<()> {
-        if let Some(previous) = previous.as_ref().filter(|previous| **previous != listed.key) {
-            if *previous > listed.key {
+        if previous.as_ref() != Some(&listed.key) {
+            let newest = newest.entry(kind(&listed.key)).or_default();
+            if previous.is_some() && *newest >= listed.key {
                 let key = listed.key.escape_debug();
                 bail!("{LIST} is not in the order of its keys (at `{key}`): it is not as `cordon evidence archive` writes it");
             }
+            newest.clone_from(&listed.key);
             distinct &= push_archived(&mut listing, std::mem::take(&mut same), verifier)?;
         }
         previous = Some(listed.key.clone());

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use evidence::log::{Batch, Checkpoint, Entry, Receipt, inclusion, leaf_hash, node_hash, proves};
+use evidence::log::{Batch, Checkpoint, Entry, Receipt, batch_number, inclusion, leaf_hash, node_hash, proves};
 use evidence::{RecordKey, Standing, Verifier};
 use ids::Sha256;
 
@@ -44,7 +44,9 @@ pub(crate) fn run(arguments: &Proof) -> anyhow::Result<ExitCode> {
     let mut verifier = Verifier::new(arguments.reading.root.clone());
     let (mut leaves, mut found, mut newest) = (Vec::new(), None, None);
     read_each(&arguments.reading.store, &mut verifier, now, &mut |key, bytes, _| {
-        if let Ok(batch) = Batch::parse(bytes) {
+        if batch_number(key).is_some()
+            && let Ok(batch) = Batch::parse(bytes)
+        {
             let at =
                 batch.entries.iter().position(|entry| matches!(entry, Entry::Record(record) if record.key == arguments.record));
             let before = leaves.len();

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use evidence::log::{Batch, Checkpoint, Entry as LogEntry};
+use evidence::log::{Batch, Checkpoint, Entry as LogEntry, batch_number, checkpoint_size};
 use evidence::{ParseKeyError, RecordKey, Verifier, open_by};
 use ids::{IncidentId, Timestamp};
 use report::{Entry, Period, Sealed, Targets, Tree, Watch, Worth, to_json, to_json_lines};
@@ -363,7 +363,10 @@ impl Read {
         let (mut entries, mut sealed, mut named) = (Vec::new(), BTreeMap::new(), 0);
         let (mut times, mut checkpoints) = (BTreeMap::new(), BTreeSet::new());
         read_each(&source.reading.store, &mut verifier, now, &mut |key, bytes, version| {
-            if let Ok(batch) = Batch::parse(bytes) {
+            // Output of a command may look like a batch: only one in its place is one.
+            if batch_number(key).is_some()
+                && let Ok(batch) = Batch::parse(bytes)
+            {
                 let (number, time) = (batch.seal.batch, batch.seal.time);
                 times.insert(batch.size, time);
                 for (index, entry) in (batch.before.saturating_add(1)..).zip(batch.entries) {
@@ -373,7 +376,8 @@ impl Read {
                     }
                 }
             }
-            if key.ends_with(".note")
+            if checkpoint_size(key).is_some()
+                && key.ends_with(".note")
                 && let Some(checkpoint) = std::str::from_utf8(bytes).ok().and_then(|note| Checkpoint::read(note).ok())
             {
                 checkpoints.insert(checkpoint.size);

@@ -234,6 +234,10 @@ fn redact_config(file: Option<&Path>) -> anyhow::Result<Config> {
 fn seal_to(arguments: &Run) -> anyhow::Result<Option<Recipients>> {
     let mut names = arguments.seal_to.clone();
     if let (Some(folder), Some(incident)) = (&arguments.datakeys, &arguments.incident) {
+        // A name that is mistyped must not mean that output is stored in plain.
+        if !folder.is_dir() {
+            bail!("there is no folder of data keys at `{}`", folder.display());
+        }
         match recipients_of(folder, incident)? {
             Some(recipients) => names.extend(recipients.names()),
             None if names.is_empty() => {

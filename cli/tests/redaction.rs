@@ -317,6 +317,7 @@ fn what_is_wrong_is_said_before_anything_runs() {
         (&["--redact-config", "none.conf"], "could not read `none.conf`"),
         (&["--seal-to", "age1nobody"], "`age1nobody` is no age recipient"),
         (&["--incident", INCIDENT, "--datakeys", "keys"], "is no age recipient"),
+        (&["--incident", INCIDENT, "--datakeys", "kyes"], "there is no folder of data keys at `kyes`"),
     ] {
         let output = place.output(&[&["run"], options, &["--", "touch", "marker"]].concat());
         assert_eq!(output.status.code(), Some(125), "{options:?}");

@@ -229,6 +229,10 @@ async fn a_change_with_the_functions_credentials_that_no_record_announced_is_fou
 #[ignore = "needs the local AWS"]
 async fn a_function_that_died_after_its_changes_leaves_them_unconcluded_until_another_finishes() {
     let part = Part::new(2).await;
+    // The group is there: making it once more would be refused, and the local AWS keeps no refusal of EC2's.
+    part.stage.prepare(&part.machine.vpc).await;
+    let part = Part { since: calls::now().millis() as f64 / 1000.0 + 1.0, ..part };
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     let event = finding(&part.stage, &part.machine);
     // It dies when it writes down what it did.
     let dying = part.stage.sandbox_with(
@@ -242,7 +246,7 @@ async fn a_function_that_died_after_its_changes_leaves_them_unconcluded_until_an
     let incident = part.stage.sandbox().deliver(&asked).await.unwrap().incident.unwrap();
     // Not due yet, and then due.
     let found = part.compare(&incident, calls::now()).await;
-    assert!(!found.has_findings() && found.compared.under_way >= 5, "{:#?}", found.findings);
+    assert!(!found.has_findings() && found.compared.under_way >= 3, "{:#?}", found.findings);
     let later = calls::now().plus(Duration::from_secs(20 * 60));
     let found = part.compare(&incident, later).await;
     assert_eq!(found.totals.keys().collect::<Vec<_>>(), [&FindingKind::Unconcluded], "{:#?}", found.findings);

@@ -169,6 +169,12 @@ pub async fn handle(event: &[u8], environment: &Environment) -> Result<Answer, T
 async fn pass(since: Timestamp, position: &mut Position, environment: &Environment) -> Result<Answer, StoreError> {
     let began = calls::now();
     let mut answer = Answer::new();
+    let others = position.catch_up(environment).await?;
+    if !others.is_empty() {
+        finish(others, position, environment, &mut answer).await?;
+    }
+    // After a silence, whatever its length: what came meanwhile is nowhere in the log.
+    let since = request::after_silence(since, position.last.map(|(.., time)| time), began);
     if since < position.known.since {
         position.know(environment, since).await?;
     } else {
@@ -188,7 +194,10 @@ async fn pass(since: Timestamp, position: &mut Position, environment: &Environme
         let more = fresh.len() > BATCH;
         let mut entries = examine(fresh, environment).await?;
         let now = calls::now();
-        entries.extend(position.known.orphans(now, &entries).into_iter().map(Entry::Orphan));
+        // What is left of either is for the next batch: readers need not hold more than this of one.
+        let orphans = position.known.orphans(now, &entries);
+        let more = more || orphans.len() > BATCH;
+        entries.extend(orphans.into_iter().take(BATCH).map(Entry::Orphan));
         let idle = position.last.is_none_or(|(.., time)| time.plus(HEARTBEAT) <= now);
         if entries.is_empty() && !idle {
             break;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use evidence::LARGEST_BATCH;
 use evidence::log::{Batch, Checkpoint, Edge, Tile, TilePath, batch_key, checkpoint_key, leaf_hash};
 use evidence_store::{Created, S3, StoreError};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -16,7 +17,7 @@ use crate::known::Known;
 /// So many requests at once.
 const ABREAST: usize = 16;
 /// A batch of a thousand records is a few hundred kilobytes; so is a full bundle of entries.
-const LARGEST: u64 = 16 << 20;
+const LARGEST: u64 = LARGEST_BATCH as u64;
 /// The hint to where the log ends.
 const TIP: &str = "tip.json";
 const NEWEST: &str = "checkpoint";

@@ -106,6 +106,17 @@ impl Request {
     }
 }
 
+/// The oldest minute to look at if the log's newest batch is of the time `last`: not later than that, within what anyone may ask for. With
+/// no batch yet, everything.
+pub(crate) fn after_silence(since: Timestamp, last: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let ago = |time: Timestamp, millis: i64| Timestamp::saturating(time.millis().saturating_sub(millis));
+    match last {
+        // Clocks may differ by what SigV4 tolerates.
+        Some(last) => since.min(ago(last, 900_000).max(ago(now, i64::from(MOST_HOURS) * 3_600_000))),
+        None => Timestamp::saturating(0),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +141,16 @@ mod tests {
         {
             assert!(Request::read(wrong).is_err(), "{}", String::from_utf8_lossy(wrong));
         }
+    }
+
+    #[test]
+    fn after_a_silence_all_of_it_is_looked_at() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (now, since) = (at("2026-11-23T12:00:00Z"), at("2026-11-23T10:00:00Z"));
+        assert_eq!(after_silence(since, Some(at("2026-11-23T11:59:00Z")), now), since, "no silence");
+        assert_eq!(after_silence(since, Some(at("2026-11-20T08:00:00Z")), now), at("2026-11-20T07:45:00Z"));
+        assert_eq!(after_silence(since, Some(at("2025-11-20T08:00:00Z")), now), at("2026-10-23T12:00:00Z"), "within reason");
+        assert_eq!(after_silence(since, None, now), Timestamp::saturating(0));
     }
 
     #[test]

@@ -46,6 +46,14 @@ pub struct Marker {
     version: Option<String>,
 }
 
+impl Marker {
+    /// After every key that begins with `prefix`.
+    #[must_use]
+    pub fn after(prefix: &str) -> Self {
+        Self { key: format!("{prefix}\u{10ffff}"), version: None }
+    }
+}
+
 /// A part of a listing, and where the next one begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {

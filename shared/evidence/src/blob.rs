@@ -67,10 +67,17 @@ impl FromStr for BlobKey {
     }
 }
 
-/// The most bytes that an object at `key` may have: what is larger is neither a record nor a blob, and need not be read.
+/// The most bytes that a batch may have: a thousand entries, each with the longest key that S3 takes, escaped throughout.
+pub const LARGEST_BATCH: usize = 16 << 20;
+
+/// The most bytes that an object at `key` may have: what is larger is neither a record nor a batch nor a blob, and need not be read.
 #[must_use]
 pub fn largest_object(key: &str) -> usize {
-    if key.starts_with("blob/") { LARGEST_BLOB } else { LARGEST_RECORD }
+    match key {
+        _ if key.starts_with("blob/") => LARGEST_BLOB,
+        _ if key.starts_with("log/batch/") => LARGEST_BATCH,
+        _ => LARGEST_RECORD,
+    }
 }
 
 /// A list of blobs that is a blob itself. Each item has a `sha256`, and whatever else its writer has to say of the blob; an item with

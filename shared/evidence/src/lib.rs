@@ -11,7 +11,7 @@ mod secret;
 mod session;
 mod verify;
 
-pub use blob::{BLOB_LIST_TYPE, BlobKey, BlobList, LARGEST_BLOB, LARGEST_RECORD, ParseBlobKeyError, largest_object};
+pub use blob::{BLOB_LIST_TYPE, BlobKey, BlobList, LARGEST_BATCH, LARGEST_BLOB, LARGEST_RECORD, ParseBlobKeyError, largest_object};
 pub use endorsement::{Check, ENDORSEMENT_TYPE, Endorsement, EndorsementError, Endorser, PublicKey, PublicKeyError};
 pub use keyring::{KEYRING_TYPE, Keyring, RINGS, RingError, RingKey, Rings, UnsignedRing, ring_key, ring_number};
 pub use record::{

@@ -506,3 +506,71 @@ fn a_record_that_is_older_than_the_minute_in_its_key_is_named() {
     store.replace(&e, backdated.unwrap().bytes);
     names(&store.verify_as(&[], 8000), &e, "before the minute in its key");
 }
+
+#[test]
+fn a_log_whose_clock_stands_still_is_named() {
+    // What a witness cosigned long ago would otherwise seem to be the newest.
+    let (mut store, mut log, _) = story();
+    let [e, f] = store.record(13, 7200);
+    let late = vec![store.entry(&e), store.entry(&f)];
+    store.seal(&mut log, 181, late);
+    names(&store.verify_as(&[], 7300), batch_key(4), "which was stored later");
+    let (mut store, mut log, _) = story();
+    store.seal(&mut log, 181, Vec::new());
+    store.0.get_mut(&batch_key(4)).unwrap().1.stored = at(7200);
+    names(&store.verify_as(&[], 7300), batch_key(4), "long before it was stored");
+}
+
+#[test]
+fn a_record_that_was_never_sealed_is_a_failure_even_where_nobody_says_when_it_was_stored() {
+    let (mut store, mut log, _) = story();
+    let [e, _] = store.record(13, 181);
+    for hours in 1..=30 {
+        store.seal(&mut log, 181 + hours * 3600, Vec::new());
+    }
+    let read = |until: i64| {
+        let mut verifier = Verifier::new(Vec::new());
+        let old = store.0.iter().filter(|(_, (_, version))| version.stored <= at(until));
+        old.for_each(|(object, (bytes, _))| verifier.add(object, bytes, None, at(until)));
+        verifier.finish(at(until))
+    };
+    assert_eq!(read(181 + 20 * 3600).standing, Standing::SelfConsistent, "it may still come: a look back of a day finds it");
+    names(&read(181 + 30 * 3600), &e, "never sealed");
+}
+
+#[test]
+fn a_functions_key_does_not_keep_the_log_nor_the_keys_of_others() {
+    let (mut store, _, _) = story();
+    let object = format!("keys/seal/{}.der", public(FUNCTION).fingerprint());
+    store.put(&object, public(FUNCTION).der().to_vec(), at(0));
+    let (_, log, _) = story();
+    let checkpoint = Checkpoint { origin: LOG.to_owned(), size: 7, root: log.edge.root() };
+    store.replace(checkpoint_key(7), note(FUNCTION, &checkpoint).into_bytes());
+    // Both keys are given without the function they speak for.
+    let free = |n: u8| Root { function: None, fingerprint: public(n).fingerprint() };
+    let mut verifier = Verifier::new(vec![free(FUNCTION), free(SEALER)]);
+    store.0.iter().for_each(|(object, (bytes, version))| verifier.add(object, bytes, Some(version), at(200)));
+    names(&verifier.finish(at(200)), public(FUNCTION).fingerprint(), "more than one function");
+}
+
+#[test]
+fn a_checkpoints_bundle_is_what_it_should_be_or_is_named() {
+    let (mut store, log, _) = story();
+    let checkpoint = Checkpoint { origin: LOG.to_owned(), size: 7, root: log.edge.root() };
+    let object = checkpoint_key(7).replace(".note", ".sigstore.json");
+    let bundle =
+        |signer: u8, checkpoint: &Checkpoint| checkpoint.bundle(&sign(signer, checkpoint.digest()), &public(signer)).into_bytes();
+    store.put(&object, bundle(SEALER, &checkpoint), at(180));
+    assert_eq!(store.verify().faults, []);
+    let other = Checkpoint { size: 6, ..checkpoint.clone() };
+    let mut flipped = bundle(SEALER, &checkpoint);
+    *flipped.last_mut().unwrap() = b' ';
+    for wrong in [bundle(9, &checkpoint), bundle(SEALER, &other), flipped, b"{}".to_vec()] {
+        store.replace(&object, wrong);
+        names(&store.verify(), &object, "not this checkpoint");
+    }
+    store.remove(&object);
+    let elsewhere = "log/cp/000000000005.sigstore.json";
+    store.put(elsewhere, bundle(SEALER, &checkpoint), at(180));
+    names(&store.verify(), elsewhere, "where no batch");
+}

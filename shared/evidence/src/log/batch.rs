@@ -97,6 +97,17 @@ pub enum Entry {
 }
 
 impl Entry {
+    /// The store's own time for the object that this is about, if it is about one.
+    #[must_use]
+    pub fn stored(&self) -> Option<Timestamp> {
+        match self {
+            Self::Record(record) => Some(record.stored),
+            Self::Odd(odd) => Some(odd.stored),
+            Self::Kept(kept) => Some(kept.stored),
+            Self::Orphan(_) => None,
+        }
+    }
+
     /// The object and version that this is about, if it is about one.
     #[must_use]
     pub fn object(&self) -> Option<(String, &str)> {

@@ -185,6 +185,17 @@ impl Checkpoint {
         .to_string()
     }
 
+    /// Whether `bundle` is this checkpoint's, as [`Checkpoint::bundle`] writes it, signed by one of the P-256 keys.
+    #[must_use]
+    pub fn is_bundled(&self, bundle: &[u8], keys: &LogKeys) -> bool {
+        let read = serde_json::from_slice::<serde_json::Value>(bundle).ok();
+        let signature = read.as_ref().and_then(|read| read.pointer("/messageSignature/signature")?.as_str());
+        let Some(signature) = signature.and_then(|signature| STANDARD.decode(signature).ok()) else { return false };
+        let text = self.to_string();
+        // Written again, it must be the same: nothing else is in it.
+        keys.first.values().any(|key| fits(&text, &signature, key) && self.bundle(&signature, key).as_bytes() == bundle)
+    }
+
     /// Reads a note without believing it.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use ids::{Sha256, Timestamp};
 
-use super::Version;
 use super::report::{AnchorReport, FaultKind, LogReport};
+use super::{SKEW, Version};
 use crate::log::{
     Batch, Checkpoint, Edge, Entry, LogKey, LogKeys, Opened, batch_key, batch_number, checkpoint_key, checkpoint_size,
 };
@@ -19,6 +19,9 @@ type Found = (FaultKind, String, String);
 
 /// A record may wait this long for its seal (a minute by design) before that is a fault.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
+/// The sealer looks back for a day and more once a day: what is older than that and not in the log was never sealed, whatever its copy
+/// says of the store's times.
+const A_DAY_AND_MORE: Duration = Duration::from_secs(26 * 3600);
 /// A log that works makes a batch at least every hour, with or without records.
 pub(super) const SILENCE: Duration = Duration::from_secs(65 * 60);
 
@@ -108,15 +111,22 @@ impl Ledger {
     }
 
     /// Takes in the next batch, and gives back the notes that waited for it and fit it.
-    pub(super) fn batch(&mut self, object: &str, bytes: &[u8], judge: Judge<'_>, found: &mut Vec<Found>) -> Vec<Note> {
-        self.follow(object, bytes, found);
+    pub(super) fn batch(
+        &mut self,
+        object: &str,
+        bytes: &[u8],
+        stored: Option<Timestamp>,
+        judge: Judge<'_>,
+        found: &mut Vec<Found>,
+    ) -> Vec<Note> {
+        self.follow(object, bytes, stored, found);
         // What was signed over as many leaves, or over fewer, can be compared now; nothing else will come of it.
         let later = self.ahead.split_off(&self.edge.size().saturating_add(1));
         let ahead = std::mem::replace(&mut self.ahead, later).into_values().flatten();
         ahead.filter_map(|note| self.compare(note, judge, found)).collect()
     }
 
-    fn follow(&mut self, object: &str, bytes: &[u8], found: &mut Vec<Found>) {
+    fn follow(&mut self, object: &str, bytes: &[u8], stored: Option<Timestamp>, found: &mut Vec<Found>) {
         let mut fail = |reason: String| found.push((FaultKind::Failure, object.to_owned(), reason));
         self.batches += 1;
         let Some(number) = batch_number(object) else {
@@ -143,6 +153,15 @@ impl Ledger {
         }
         if !self.broken {
             self.roots.insert(self.edge.size(), (self.edge.root(), batch.seal.time));
+        }
+        // The log's clock decides what is late and what a witness has seen: it may not stand still while the store's goes on.
+        let made = batch.seal.time;
+        if stored.is_some_and(|stored| stored > made.plus(SKEW)) {
+            fail(format!("says that it was made at {made}, long before it was stored"));
+        }
+        let newer = |entry: &Entry| entry.stored().is_some_and(|stored| stored > made.plus(SKEW));
+        if let Some((key, _)) = batch.entries.iter().find(|entry| newer(entry)).and_then(Entry::object) {
+            fail(format!("says that it was made at {made}, and names {key}, which was stored later"));
         }
         if let Some((before, _, time)) = self.last {
             let gap = batch.seal.time.millis_since(time);
@@ -204,6 +223,19 @@ impl Ledger {
             self.unsealed.remove(key);
         }
         Some(taken)
+    }
+
+    /// Whether `bytes` are the bundle that goes with this store's checkpoint, as a known key signed it.
+    pub(super) fn bundle(&self, object: &str, bytes: &[u8]) -> Result<(), &'static str> {
+        let size = checkpoint_size(object).filter(|size| checkpoint_key(*size).replace(".note", ".sigstore.json") == object);
+        let head = size
+            .and_then(|size| self.head(size))
+            .ok_or("a bundle where no batch that holds ends: there is nothing it could be over")?;
+        if head.is_bundled(bytes, &self.keys) {
+            Ok(())
+        } else {
+            Err("not this checkpoint, signed by a key that is kept under `keys/`")
+        }
     }
 
     /// Takes in a note from this store (`own`) or from anywhere else, and gives it back if it holds and fits the batches. One over more
@@ -330,7 +362,10 @@ impl Ledger {
                 // A copy without the store's times cannot tell a record that was filed late from one that was slipped in.
                 let stored = version.as_ref().map(|version| version.stored);
                 let newest = self.last.map_or(*made, |(.., time)| time);
-                let overdue = stored.is_some_and(|stored| stored.plus(PATIENCE) < newest);
+                let overdue = match stored {
+                    Some(stored) => stored.plus(PATIENCE) < newest,
+                    None => made.plus(A_DAY_AND_MORE) < newest,
+                };
                 let kind = if overdue { FaultKind::Failure } else { FaultKind::Notice };
                 let reason = if overdue { "never sealed into the log" } else { "not in the log yet" };
                 found.push((kind, object.clone(), reason.to_owned()));

@@ -33,7 +33,7 @@ use crate::release::Release;
 use anchors::Anchors;
 use chain::Sessions;
 use group::Group;
-use ledger::Ledger;
+use ledger::{Ledger, Note};
 
 pub use report::{AnchorReport, Cosigned, Fault, FaultKind, KeyReport, LogReport, Report, RingReport, RingTrust, Standing};
 pub use root::{Root, RootError, key_named};
@@ -66,7 +66,7 @@ enum Content {
     Record(Box<Result<Record<IgnoredAny>, (RecordError, Sha256)>>),
     Batch(Vec<u8>),
     Checkpoint(Vec<u8>),
-    CheckpointBundle,
+    CheckpointBundle(Vec<u8>),
     CheckpointTime(u64, Result<Token, TokenError>),
     Key(Option<LogKey>, Sha256),
     Ring(Box<Result<(Keyring, Sha256), RingError>>, Sha256),
@@ -91,8 +91,8 @@ impl Examined {
         } else if object.starts_with("log/cp/") && (object.ends_with(".note") || object.ends_with(".cosigned")) {
             Content::Checkpoint(bytes.to_vec())
         } else if object.starts_with("log/cp/") && object.ends_with(".sigstore.json") {
-            // The note's own signature in another wrapping, for tools that know no notes: what it says is checked there.
-            Content::CheckpointBundle
+            // The note's own signature in another wrapping, for tools that know no notes.
+            Content::CheckpointBundle(bytes.to_vec())
         } else if let Some(size) = timestamp_size(object) {
             Content::CheckpointTime(size, Token::read(bytes))
         } else if object.starts_with("keys/seal/") {
@@ -132,6 +132,8 @@ pub struct Verifier {
     /// Checkpoints that were kept elsewhere, until the log's keys and its first batch are known.
     kept: Vec<(String, Vec<u8>)>,
     endorsers: BTreeMap<Sha256, BTreeSet<FunctionName>>,
+    /// The keys that signed checkpoints.
+    sealers: BTreeSet<Sha256>,
     code: BTreeSet<Sha256>,
     faults: Vec<Fault>,
 }
@@ -229,13 +231,18 @@ impl Verifier {
             },
             Content::Batch(bytes) => {
                 let judge = |key: &Sha256, newest, stored| self.trust.judge_checkpoint(key, newest, stored);
-                let held = self.ledger.batch(&object, &bytes, &judge, &mut found);
+                let stored = version.map(|version| version.stored);
+                let held = self.ledger.batch(&object, &bytes, stored, &judge, &mut found);
                 self.ledger.end().into_iter().for_each(|(size, time)| self.anchors.grown(size, time));
-                held.into_iter().for_each(|note| self.anchors.opened(&note.object, &note.text, note.opened, &mut found));
+                held.into_iter().for_each(|note| self.held(note, &mut found));
                 self.compare_kept();
             }
             Content::Checkpoint(bytes) => self.checkpoint(&object, &bytes, version, true),
-            Content::CheckpointBundle => {}
+            Content::CheckpointBundle(bytes) => {
+                if let Err(reason) = self.ledger.bundle(&object, &bytes) {
+                    self.fail(&object, reason);
+                }
+            }
             Content::CheckpointTime(size, token) => {
                 let head = self.ledger.head(size);
                 self.anchors.timestamp(&object, token, head, now, &mut found);
@@ -265,6 +272,12 @@ impl Verifier {
         self.found(found);
     }
 
+    /// A note that holds and fits the batches.
+    fn held(&mut self, note: Note, found: &mut Vec<group::Found>) {
+        self.sealers.extend(&note.opened.signers);
+        self.anchors.opened(&note.object, &note.text, note.opened, found);
+    }
+
     fn compare_kept(&mut self) {
         for (object, note) in std::mem::take(&mut self.kept) {
             self.checkpoint(&object, &note, None, false);
@@ -279,7 +292,7 @@ impl Verifier {
         match std::str::from_utf8(note) {
             Ok(note) => {
                 let held = self.ledger.checkpoint(object, note, own, stored, &judge, &mut found);
-                held.into_iter().for_each(|note| self.anchors.opened(object, &note.text, note.opened, &mut found));
+                held.into_iter().for_each(|note| self.held(note, &mut found));
             }
             Err(_) => found.push((FaultKind::Failure, object.to_owned(), CheckpointError::Form.to_string())),
         }
@@ -411,6 +424,7 @@ impl Verifier {
             self.fail("log/", format_args!("there is no log here, and {reason}"));
         }
         let nobody = self.trust.is_nobody();
+        let ring_signers = self.trust.ring_signers();
         let keyring = std::mem::take(&mut self.trust).finish(&mut found);
         self.found(found);
         for function in std::mem::take(&mut self.unreleased) {
@@ -422,9 +436,14 @@ impl Verifier {
         }
         let sessions = std::mem::take(&mut self.sessions).finish(&mut broken_chains);
         broken_chains.into_iter().for_each(|(object, reason)| self.fail(object, reason));
-        let shared: Vec<_> = self.endorsers.iter().filter(|(_, functions)| functions.len() > 1).map(|(key, _)| *key).collect();
-        for key in shared {
+        // Whoever could use one function's key would otherwise keep the log by it, or name the keys of all others.
+        let shared = self.endorsers.iter().filter(|(key, functions)| functions.len() > 1 || self.sealers.contains(*key));
+        for key in shared.map(|(key, _)| *key).collect::<Vec<_>>() {
             self.fail(key, "this KMS key speaks for more than one function");
+        }
+        let speaks = |key: &Sha256| self.endorsers.contains_key(key) || self.sealers.contains(key);
+        for key in ring_signers.into_iter().filter(speaks).collect::<Vec<_>>() {
+            self.fail(key, "this key signs keyrings, and speaks for a function as well");
         }
         let blobs = self.blobs.count();
         self.faults.extend(std::mem::take(&mut self.blobs).check());

@@ -67,6 +67,11 @@ impl Trust {
         self.roots.is_empty()
     }
 
+    /// The keys that signed rings which held.
+    pub(super) fn ring_signers(&self) -> BTreeSet<Sha256> {
+        self.rings.signers()
+    }
+
     /// Takes in a ring; rings come in the order of their numbers, before all that they are to judge. Answers the keys for the log.
     pub(super) fn ring(
         &mut self,
