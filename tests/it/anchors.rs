@@ -126,14 +126,14 @@ async fn a_checkpoint_is_anchored_outside_its_owners_reach() {
     };
     let token = write("8.tsr", &anchorage.object(&timestamp_key(8)).await.unwrap());
     let text = Checkpoint::read(&published).unwrap().to_string();
-    assert!(anchorage.clock.authority.accepts(&token, &write("6.txt", text.as_bytes())));
-    assert!(!anchorage.clock.authority.accepts(&token, &write("7.txt", text.replace("\n6\n", "\n7\n").as_bytes())));
+    assert!(anchorage.clock.authority.accepts(&token, &write("8.txt", text.as_bytes())));
+    assert!(!anchorage.clock.authority.accepts(&token, &write("9.txt", text.replace("\n8\n", "\n9\n").as_bytes())));
 
     let report = anchorage.verify().await;
     holds(&report);
     let anchors = report.log.unwrap().anchors;
     let sizes: Vec<u64> = anchors.cosigned.values().map(|cosigned| cosigned.size).collect();
-    assert_eq!((anchors.timestamped, sizes), (2, vec![6]));
+    assert_eq!((anchors.timestamped, sizes), (2, vec![8]));
     assert_eq!(anchors.vkeys.into_iter().collect::<Vec<_>>(), [anchorage.public.vkey(LOG)]);
     vault.assert_published().await;
     vault.assert_sealed_once(4).await;
