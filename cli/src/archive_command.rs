@@ -163,10 +163,9 @@ fn place(version: &Version, first: bool) -> String {
     let ours = key.parse::<RecordKey>().is_ok()
         || key.parse::<BlobKey>().is_ok()
         || batch_number(key).is_some()
-        || ["log/cp/", "keys/ring/", "keys/seal/"]
-            .into_iter()
-            .filter_map(|folder| key.strip_prefix(folder))
-            .any(|name| name.len() < 200 && !name.starts_with('.') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.'));
+        || ["log/cp/", "keys/ring/", "keys/seal/"].into_iter().filter_map(|folder| key.strip_prefix(folder)).any(|name| {
+            (1..200).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.')
+        });
     match (ours, first) {
         (true, true) => key.clone(),
         (true, false) => format!("{key}@{version}"),

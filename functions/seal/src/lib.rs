@@ -169,10 +169,8 @@ pub async fn handle(event: &[u8], environment: &Environment) -> Result<Answer, T
 async fn pass(since: Timestamp, position: &mut Position, environment: &Environment) -> Result<Answer, StoreError> {
     let began = calls::now();
     let mut answer = Answer::new();
-    let others = position.catch_up(environment).await?;
-    if !others.is_empty() {
-        finish(others, position, environment, &mut answer).await?;
-    }
+    // Once for each batch that is made: what others made meanwhile.
+    let mut others = position.catch_up(environment).await?;
     // After a silence, whatever its length: what came meanwhile is nowhere in the log.
     let since = request::after_silence(since, position.last.map(|(.., time)| time), began);
     if since < position.known.since {
@@ -181,9 +179,8 @@ async fn pass(since: Timestamp, position: &mut Position, environment: &Environme
         position.known.forget_before(since);
     }
     loop {
-        let others = position.catch_up(environment).await?;
         if !others.is_empty() {
-            finish(others, position, environment, &mut answer).await?;
+            finish(std::mem::take(&mut others), position, environment, &mut answer).await?;
         }
         let mut listed = list(environment, since).await?;
         // All of them, whatever their time: so a second version of an old one is seen to be one.
@@ -214,6 +211,7 @@ async fn pass(since: Timestamp, position: &mut Position, environment: &Environme
         let key = batch_key(batch.seal.batch);
         if environment.evidence.create_once(&key, &bytes, "application/json").await? == Created::Existed {
             // Another sealer was faster, or an answer of ours was lost: its batch is the one. What it left out is still fresh.
+            others = position.catch_up(environment).await?;
             continue;
         }
         position.take(&environment.log, &batch, Sha256::of(&bytes))?;
@@ -221,6 +219,7 @@ async fn pass(since: Timestamp, position: &mut Position, environment: &Environme
         if !more || calls::now().millis_since(began) > i64::try_from(ENOUGH.as_millis()).unwrap_or(i64::MAX) {
             break;
         }
+        others = position.catch_up(environment).await?;
     }
     Ok(answer.concluded(position.edge.size()))
 }
