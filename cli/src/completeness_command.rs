@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use evidence::Standing;
 use flate2::bufread::MultiGzDecoder;
-use report::{Completeness, Left, Question, Reconciliation, Responder, Watch, to_json};
+use report::{Completeness, Left, Question, Reconciliation, Responder, TrailReader, to_json};
 use trail::{Event, Refused};
 
 use crate::evidence_command::now;
@@ -117,39 +117,6 @@ fn exit_code(found: &Completeness) -> ExitCode {
     })
 }
 
-/// Is handed what a trail has.
-pub(crate) trait Reader {
-    fn file(&mut self);
-    fn left_out(&mut self, why: Left);
-    fn see(&mut self, event: &Event);
-    fn refused(&mut self, file: &str, refused: &Refused);
-}
-
-macro_rules! reader {
-    ($name:ty) => {
-        impl Reader for $name {
-            fn file(&mut self) {
-                <$name>::file(self);
-            }
-
-            fn left_out(&mut self, why: Left) {
-                <$name>::left_out(self, why);
-            }
-
-            fn see(&mut self, event: &Event) {
-                <$name>::see(self, event);
-            }
-
-            fn refused(&mut self, file: &str, refused: &Refused) {
-                <$name>::refused(self, file, refused);
-            }
-        }
-    };
-}
-
-reader!(Reconciliation);
-reader!(Watch);
-
 /// The files of a trail, found before any is read.
 pub(crate) struct Files {
     files: Vec<PathBuf>,
@@ -197,7 +164,7 @@ impl Files {
     }
 
     /// Reads one file after the other, each as a stream.
-    pub(crate) fn read(self, reader: &mut impl Reader) -> anyhow::Result<()> {
+    pub(crate) fn read(self, reader: &mut impl TrailReader) -> anyhow::Result<()> {
         self.left_out.into_iter().for_each(|why| reader.left_out(why));
         let bar = progress(self.files.len(), "files");
         for path in self.files {

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use aws_config::{BehaviorVersion, SdkConfig};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use calls::CallLog;
@@ -18,7 +17,7 @@ use ids::IncidentId;
 use serde::{Deserialize, Serialize};
 use witnessed::{Identities, Recipients, new_identity};
 
-use crate::run_command::runtime;
+use crate::aws;
 
 /// Make the key that one incident's output is sealed to.
 #[derive(Debug, Args)]
@@ -78,8 +77,8 @@ pub(crate) fn run(arguments: &Datakey) -> anyhow::Result<ExitCode> {
             identity.with(|identity| Secret::new(format!("# the data key of {incident}\n# public key: {recipient}\n{identity}\n")))
         }
         Some(key) => {
-            let wrapped = runtime()?.block_on(async {
-                let config = aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await;
+            let wrapped = aws::runtime()?.block_on(async {
+                let config = aws::config().await;
                 KmsWrap::new(&config, CallLog::default()).wrap(key, incident, &identity).await
             })?;
             let wrapped = Wrapped {
@@ -139,8 +138,8 @@ pub(crate) fn identities(file: &Path) -> anyhow::Result<Identities> {
         bail!("`{}` is a data key of another format, `{}`", file.display(), wrapped.format.escape_debug());
     }
     let bytes = STANDARD.decode(&wrapped.wrapped).with_context(|| format!("`{}` is no data key", file.display()))?;
-    let identity = runtime()?.block_on(async {
-        let config: SdkConfig = aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await;
+    let identity = aws::runtime()?.block_on(async {
+        let config = aws::config().await;
         KmsWrap::new(&config, CallLog::default()).unwrap(&wrapped.kms_key, &wrapped.incident, bytes).await
     });
     let identities = identity.with_context(named)?.with(|text| Identities::parse(text)).with_context(named)?;

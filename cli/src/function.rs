@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
-use aws_config::BehaviorVersion;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::error::DisplayErrorContext;
 use aws_sdk_lambda::primitives::Blob;
 use clap::Args;
 use serde_json::{Value, json};
+
+use crate::aws;
 
 /// Which function to ask.
 #[derive(Debug, Args)]
@@ -51,7 +52,7 @@ pub(crate) fn invoke(function: &Function, request: &Value) -> anyhow::Result<Val
         .ok_or_else(|| anyhow!("which function? Give --function NAME (the stack's output `FunctionName`)"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("could not start")?;
     runtime.block_on(async {
-        let config = aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await;
+        let config = aws::config().await;
         let call = Client::new(&config).invoke().function_name(name).payload(Blob::new(request.to_string()));
         let answer = call.send().await.map_err(|error| anyhow!("could not invoke `{name}`: {}", DisplayErrorContext(&error)))?;
         let payload = answer.payload().map(AsRef::as_ref).unwrap_or_default();

@@ -66,23 +66,21 @@ impl Listing {
 
     fn push(&mut self, object: Object) -> anyhow::Result<()> {
         self.count += 1;
-        let key = object.key.as_str();
-        let spool = if let Some((function, _)) = key.strip_prefix("rec/").and_then(|rest| rest.split_once('/')) {
-            let known = self.records.contains_key(function);
-            // Past so many, they share one: then the order of their times is lost, and only memory pays for it.
-            let name = if known || self.records.len() < FUNCTIONS { function } else { "" };
-            match self.records.entry(name.to_owned()) {
-                Entry::Occupied(found) => found.into_mut(),
-                Entry::Vacant(free) => free.insert(Spool::new()?),
+        let kind = kind(&object.key);
+        let spool = match (kind, object.key.strip_prefix(kind).and_then(|below| below.split_once('/'))) {
+            ("rec/", Some((function, _))) => {
+                let known = self.records.contains_key(function);
+                // Past so many, they share one: then the order of their times is lost, and only memory pays for it.
+                let name = if known || self.records.len() < FUNCTIONS { function } else { "" };
+                match self.records.entry(name.to_owned()) {
+                    Entry::Occupied(found) => found.into_mut(),
+                    Entry::Vacant(free) => free.insert(Spool::new()?),
+                }
             }
-        } else if key.starts_with("keys/") {
-            &mut self.keys
-        } else if key.starts_with("log/batch/") {
-            &mut self.batches
-        } else if key.starts_with("log/cp/") {
-            &mut self.checkpoints
-        } else {
-            &mut self.others
+            ("keys/", _) => &mut self.keys,
+            ("log/batch/", _) => &mut self.batches,
+            ("log/cp/", _) => &mut self.checkpoints,
+            _ => &mut self.others,
         };
         spool.push(object)
     }
@@ -213,12 +211,10 @@ fn list_archive(folder: &Path, list: &Path, verifier: &mut Verifier) -> anyhow::
     let (mut there, mut distinct) = (0_usize, true);
     let mut take = |listed: Listed| -> anyhow::Result<()> {
         if previous.as_ref() != Some(&listed.key) {
-            let newest = newest.entry(kind(&listed.key)).or_default();
-            if previous.is_some() && *newest >= listed.key {
+            if newest.insert(kind(&listed.key), listed.key.clone()).is_some_and(|before| before >= listed.key) {
                 let key = listed.key.escape_debug();
                 bail!("{LIST} is not in the order of its keys (at `{key}`): it is not as `cordon evidence archive` writes it");
             }
-            newest.clone_from(&listed.key);
             distinct &= push_archived(&mut listing, std::mem::take(&mut same), verifier)?;
         }
         previous = Some(listed.key.clone());

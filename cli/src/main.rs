@@ -1,6 +1,7 @@
 //! `cordon`: what a responder, an approver or an auditor types.
 
 mod archive_command;
+mod aws;
 mod completeness_command;
 mod datakey_command;
 mod evidence_command;

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::aws;
 use crate::datakey_command::{identities, recipients_of};
 use crate::source::Store;
 use anyhow::{Context as _, anyhow, bail};
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::SdkConfig;
 use calls::CallLog;
 use clap::{Args, ValueEnum};
 use evidence::{RecordKey, Session};
@@ -202,11 +203,11 @@ fn start(arguments: &Run) -> anyhow::Result<Witnessed> {
         due_in: arguments.due,
         code_sha256,
     };
-    runtime()?.block_on(async {
+    aws::runtime()?.block_on(async {
         let calls = CallLog::default();
         let config = match (&arguments.store, &arguments.kms_key) {
             (Store::Folder(_), None) => None,
-            _ => Some(aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await),
+            _ => Some(aws::config().await),
         };
         let endorser = match (key, &arguments.kms_key, &config) {
             (Some(key), _, _) => Endorser::Key(Box::new(key)),
@@ -270,11 +271,6 @@ fn open(store: &Store, config: Option<&SdkConfig>, calls: CallLog) -> anyhow::Re
     }
 }
 
-pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    // Two threads: one may be writing a piece to disk while the other listens for signals and passes output on.
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("could not start")
-}
-
 fn session() -> anyhow::Result<Session> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).context("the system has no randomness")?;
@@ -336,7 +332,7 @@ fn record_key(text: &str) -> anyhow::Result<RecordKey> {
 /// Shows a record.
 pub(crate) fn show(arguments: &Show) -> anyhow::Result<ExitCode> {
     let key = record_key(&arguments.record)?;
-    let shown = runtime()?.block_on(async {
+    let shown = aws::runtime()?.block_on(async {
         Ok::<_, anyhow::Error>(match open(&arguments.store, config_for(&arguments.store).await.as_ref(), CallLog::default())? {
             Opened::Folder(store) => witnessed::show(&store, &key).await?,
             Opened::Bucket(store) => witnessed::show(&store, &key).await?,
@@ -357,7 +353,7 @@ pub(crate) fn output(arguments: &Output) -> anyhow::Result<ExitCode> {
     let identities = arguments.identity.as_deref().map(identities).transpose()?;
     let identities = identities.as_ref();
     let mut stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned().context("could not write the output")?);
-    runtime()?.block_on(async {
+    aws::runtime()?.block_on(async {
         match open(&arguments.store, config_for(&arguments.store).await.as_ref(), CallLog::default())? {
             Opened::Folder(store) => witnessed::output(&store, &key, which, identities, &mut stdout).await?,
             Opened::Bucket(store) => witnessed::output(&store, &key, which, identities, &mut stdout).await?,
@@ -369,6 +365,6 @@ pub(crate) fn output(arguments: &Output) -> anyhow::Result<ExitCode> {
 async fn config_for(store: &Store) -> Option<SdkConfig> {
     match store {
         Store::Folder(_) => None,
-        Store::Bucket(_) => Some(aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await),
+        Store::Bucket(_) => Some(aws::config().await),
     }
 }

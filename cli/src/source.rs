@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use aws_config::BehaviorVersion;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use calls::CallLog;
 use clap::Args;
@@ -18,6 +17,7 @@ use ids::{Sha256, Timestamp};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::runtime::Runtime;
 
+use crate::aws;
 use crate::listing::{Listing, list_bucket, list_folder};
 use crate::spool::{Object, Objects, Spool};
 
@@ -276,8 +276,8 @@ fn admit(object: &Object, loaded: Loaded, verifier: &mut Verifier, now: Timestam
 
 /// A client of the bucket, by the environment's own configuration.
 pub(crate) fn open_bucket(name: &str) -> anyhow::Result<(Runtime, S3)> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("could not start")?;
-    let config = runtime.block_on(aws_config::load_defaults(BehaviorVersion::v2026_01_12()));
+    let runtime = aws::runtime()?;
+    let config = runtime.block_on(aws::config());
     if config.region().is_none() {
         bail!("which Region is `{name}` in? Set AWS_REGION, or AWS_PROFILE to a profile that has one");
     }

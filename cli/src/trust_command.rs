@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::SdkConfig;
 use calls::CallLog;
 use clap::{Args, Subcommand};
 use evidence::{Keyring, PublicKey, RINGS, RingKey, RingReport, RingTrust, Rings, dsse::BUNDLE_TYPE, largest_object, ring_key};
 use evidence_store::{Created, Folder, KmsKey, LocalEndorser, S3, Worm as _};
 use ids::{FunctionName, Sha256, Timestamp};
 
+use crate::aws;
 use crate::evidence_command::now;
 use crate::listing::LIST;
-use crate::run_command::{read_key, runtime};
+use crate::run_command::read_key;
 use crate::source::Store;
 
 /// Keep the list of keys that speak for each function, under one root.
@@ -171,7 +172,7 @@ impl std::str::FromStr for Named {
 }
 
 pub(crate) fn run(trust: &Trust) -> anyhow::Result<ExitCode> {
-    runtime()?.block_on(async {
+    aws::runtime()?.block_on(async {
         match &trust.command {
             Command::New(new) => begin(new).await,
             Command::Add(add) => {
@@ -285,7 +286,7 @@ impl Place {
 }
 
 async fn config() -> anyhow::Result<SdkConfig> {
-    let config = aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await;
+    let config = aws::config().await;
     if config.region().is_none() {
         bail!("which Region? Set AWS_REGION, or AWS_PROFILE to a profile that has one");
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use evidence::Verifier;
 use ids::IncidentId;
 use plan::EndState;
-use report::{Completeness, Entry, FindingKind, Question, Reconciliation, Responder, Worth};
+use report::{Completeness, Entry, FindingKind, Question, Reconciliation, Responder, TrailReader as _, Worth};
 use serde_json::{Map, Value, json};
 
 use crate::stage::{Fate, Machine, Stage, Wire, finding, text, texts};

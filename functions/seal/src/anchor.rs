@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use calls::CallLog;
-use evidence::log::{Checkpoint, Ed25519Key, Edge};
+use evidence::log::{Checkpoint, Ed25519Key, Edge, sealing_key};
 use evidence_store::{KmsKey, S3};
 use futures_util::future::{join_all, join3};
 use responder::{SdkConfig, SettingsError};
@@ -59,7 +59,7 @@ impl SecondKey {
     async fn sign(&self, checkpoint: &Checkpoint, note: &str, evidence: &S3) -> Result<String, String> {
         let key = self.public.get_or_try_init(async || {
             let key = self.kms.public_ed25519().await.map_err(|error| error.to_string())?;
-            let name = format!("keys/seal/{}.der", key.fingerprint());
+            let name = sealing_key(&key.fingerprint());
             evidence.create_once(&name, key.der(), "application/octet-stream").await.map_err(|error| error.to_string())?;
             Ok::<_, String>(key)
         });
@@ -140,16 +140,10 @@ impl Anchors {
             let (http, authority) = self.http.as_ref().zip(self.authority.as_ref())?;
             Some((authority, within(timestamp(http, authority, checkpoint, evidence)).await))
         };
-        let cosign = join_all(self.watchers.iter().map(async |watcher| {
-            let asked = self.http.as_ref().map(|http| within(watcher.cosign(http, &note, edge, tiles, evidence)));
-            (
-                watcher,
-                match asked {
-                    Some(asked) => asked.await,
-                    None => Err("there is no client".to_owned()),
-                },
-            )
-        }));
+        let asked = self.http.iter().flat_map(|http| self.watchers.iter().map(move |watcher| (http, watcher)));
+        let cosign = join_all(
+            asked.map(async |(http, watcher)| (watcher, within(watcher.cosign(http, &note, edge, tiles, evidence)).await)),
+        );
         let copy = async {
             let copy = self.copy.as_ref()?;
             let name = format!("{}/{}.note", checkpoint.origin, checkpoint.size);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use evidence::LARGEST_BATCH;
-use evidence::log::{Batch, Checkpoint, Edge, Tile, TilePath, batch_key, checkpoint_key, leaf_hash};
+use evidence::log::{Batch, Checkpoint, Edge, Tile, TilePath, batch_key, bundle_key, checkpoint_key, leaf_hash, sealing_key};
 use evidence_store::{Created, S3, StoreError};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use ids::{Sha256, Timestamp};
@@ -152,8 +152,7 @@ impl Position {
 
         let public = key.public_key().await?;
         if !self.key_kept {
-            let name = format!("keys/seal/{}.der", public.fingerprint());
-            evidence.create_once(&name, public.der(), "application/octet-stream").await?;
+            evidence.create_once(&sealing_key(&public.fingerprint()), public.der(), "application/octet-stream").await?;
             self.key_kept = true;
         }
         let checkpoint = Checkpoint { origin: log.clone(), size: self.edge.size(), root: self.edge.root() };
@@ -165,7 +164,7 @@ impl Position {
         let name = checkpoint_key(checkpoint.size);
         let created = evidence.create_once(&name, note.as_bytes(), "text/plain; charset=utf-8").await?;
         let bundle = checkpoint.bundle(&signature, &public);
-        evidence.create_once(&name.replace(".note", ".sigstore.json"), bundle.as_bytes(), "application/json").await?;
+        evidence.create_once(&bundle_key(checkpoint.size), bundle.as_bytes(), "application/json").await?;
 
         // Whoever created the note anchors it, so that nobody is asked twice. Should that one die here, the next checkpoint is anchored
         // instead: within the hour, and it covers this one.

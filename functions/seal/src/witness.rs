@@ -6,15 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use evidence::log::{Checkpoint, Edge, TilePath, Witness, consistency, cosigned_key, root_over, tile_over};
+use evidence::log::{Checkpoint, Edge, TilePath, WIDTH, Witness, consistency, cosigned_key, root_over, tile_over};
 use evidence_store::S3;
 use ids::Sha256;
 
 use crate::http::{Http, Url};
 use crate::position::hashes;
-
-/// Hashes in a full tile.
-const FULL: usize = 256;
 
 /// A witness, where it is asked, and how many leaves it has cosigned as far as this process knows.
 #[derive(Debug)]
@@ -91,10 +88,10 @@ async fn proof(old: u64, edge: &Edge, tiles: &S3) -> Result<Vec<Sha256>, String>
     });
     let mut read = BTreeMap::new();
     for (level, number) in wanted {
-        let path = TilePath { level: Some(level), number, width: FULL }.to_string();
-        let bytes = tiles.content(&path, None, FULL as u64 * 32).await.map_err(|error| error.to_string())?;
+        let path = TilePath { level: Some(level), number, width: WIDTH }.to_string();
+        let bytes = tiles.content(&path, None, WIDTH as u64 * 32).await.map_err(|error| error.to_string())?;
         let tile =
-            bytes.and_then(|bytes| hashes(&bytes, FULL)).ok_or_else(|| format!("`{path}` is missing from the tile bucket"))?;
+            bytes.and_then(|bytes| hashes(&bytes, WIDTH)).ok_or_else(|| format!("`{path}` is missing from the tile bucket"))?;
         read.insert((level, number), tile);
     }
     consistency(old, edge.size(), |height, number| {

@@ -403,12 +403,6 @@ impl Rings {
         newest
     }
 
-    /// The keys that signed a ring which held.
-    #[must_use]
-    pub fn signers(&self) -> BTreeSet<Sha256> {
-        self.rings.iter().map(|(ring, ..)| ring.signer.fingerprint()).collect()
-    }
-
     /// Whether a ring that held was signed by this key.
     #[must_use]
     pub fn signed_by(&self, key: &Sha256) -> bool {

@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use evidence::RecordKey;
 use ids::Timestamp;
 use serde::Serialize;
-use trail::{Event, Kind, Refused};
+use trail::{Event, Kind};
 
 use crate::clean::clean;
-use crate::completeness::{Coverage, Left, REFUSALS_TOLD, Responder};
+use crate::completeness::{Coverage, Left, REFUSALS_TOLD, Responder, TrailReader};
 use crate::words::count;
 
 /// So many are told one by one; the rest is counted.
@@ -98,56 +98,6 @@ impl Watch {
         Self { key, name, bucket, responders, seen, accesses, total: 0, coverage, data_events: false }
     }
 
-    /// Notes that a file is read.
-    pub fn file(&mut self) {
-        self.coverage.files = self.coverage.files.saturating_add(1);
-    }
-
-    /// Notes a file that holds no events, and why it was left out.
-    pub fn left_out(&mut self, why: Left) {
-        self.coverage.leave_out(why);
-    }
-
-    /// Notes what could not be read, in `file`.
-    pub fn refused(&mut self, file: &str, refused: &Refused) {
-        self.coverage.refuse(file, refused);
-    }
-
-    /// Looks whether an event is about the record.
-    pub fn see(&mut self, event: &Event) {
-        self.coverage.note(event);
-        let by = self.responders.iter().find(|responder| event.caller.is_role(&responder.role));
-        if let Some(responder) = by {
-            self.coverage.note_role(&responder.role, event);
-        }
-        let by = by.is_some();
-        let here = self.bucket.as_ref().is_none_or(|bucket| event.bucket.as_ref() == Some(bucket));
-        self.data_events |= event.source == "s3.amazonaws.com" && event.kind == Kind::Data && here;
-        let Some((kind, bucket)) = self.access(event) else { return };
-        // One event may be in two files. It is one access; copies of it in other accounts have the same shared id.
-        if !self.seen.insert(event.shared_id.clone().unwrap_or_else(|| event.id.clone())) {
-            return self.coverage.leave_out(Left::SeenBefore);
-        }
-        self.total = self.total.saturating_add(1);
-        if self.accesses.len() >= TOLD {
-            return;
-        }
-        let text = |text: &Option<String>| text.as_deref().map(clean);
-        let access = Access {
-            time: event.time,
-            kind,
-            operation: clean(&event.name),
-            caller: clean(event.caller.words()),
-            address: text(&event.address),
-            agent: text(&event.agent),
-            refused: text(&event.error),
-            bucket: clean(&bucket),
-            version: text(&event.version),
-            event: clean(&event.id),
-        };
-        self.accesses.push((access, by));
-    }
-
     /// What an event does to the record, and in which bucket.
     fn access(&self, event: &Event) -> Option<(AccessKind, String)> {
         if event.source != "s3.amazonaws.com" {
@@ -225,6 +175,47 @@ impl Watch {
         }
         let accesses = self.accesses.into_iter().map(|(access, _)| access).collect();
         Accesses { accesses, total: self.total, findings, notices, coverage: self.coverage }
+    }
+}
+
+impl TrailReader for Watch {
+    fn coverage(&mut self) -> &mut Coverage {
+        &mut self.coverage
+    }
+
+    /// Looks whether an event is about the record.
+    fn see(&mut self, event: &Event) {
+        self.coverage.note(event);
+        let by = self.responders.iter().find(|responder| event.caller.is_role(&responder.role));
+        if let Some(responder) = by {
+            self.coverage.note_role(&responder.role, event);
+        }
+        let by = by.is_some();
+        let here = self.bucket.as_ref().is_none_or(|bucket| event.bucket.as_ref() == Some(bucket));
+        self.data_events |= event.source == "s3.amazonaws.com" && event.kind == Kind::Data && here;
+        let Some((kind, bucket)) = self.access(event) else { return };
+        // One event may be in two files. It is one access; copies of it in other accounts have the same shared id.
+        if !self.seen.insert(event.shared_id.clone().unwrap_or_else(|| event.id.clone())) {
+            return self.coverage.leave_out(Left::SeenBefore);
+        }
+        self.total = self.total.saturating_add(1);
+        if self.accesses.len() >= TOLD {
+            return;
+        }
+        let text = |text: &Option<String>| text.as_deref().map(clean);
+        let access = Access {
+            time: event.time,
+            kind,
+            operation: clean(&event.name),
+            caller: clean(event.caller.words()),
+            address: text(&event.address),
+            agent: text(&event.agent),
+            refused: text(&event.error),
+            bucket: clean(&bucket),
+            version: text(&event.version),
+            event: clean(&event.id),
+        };
+        self.accesses.push((access, by));
     }
 }
 

@@ -21,6 +21,18 @@ pub fn checkpoint_key(size: u64) -> String {
     format!("log/cp/{size:012}.note")
 }
 
+/// Where the Sigstore bundle over that checkpoint lives.
+#[must_use]
+pub fn bundle_key(size: u64) -> String {
+    format!("log/cp/{size:012}.sigstore.json")
+}
+
+/// Where a public key that signs checkpoints is kept, by its fingerprint.
+#[must_use]
+pub fn sealing_key(fingerprint: &Sha256) -> String {
+    format!("keys/seal/{fingerprint}.der")
+}
+
 /// Over how many leaves the checkpoint is that `key` belongs to: the note, or what lies beside it under the same number.
 #[must_use]
 pub fn checkpoint_size(key: &str) -> Option<u64> {

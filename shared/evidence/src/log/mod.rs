@@ -12,9 +12,11 @@ mod timestamp;
 mod tree;
 
 pub use batch::{Batch, BatchError, Entry, Kept, Odd, Orphan, Seal, Sealed, batch_key, batch_number};
-pub use checkpoint::{Checkpoint, CheckpointError, LogKey, LogKeys, Opened, checkpoint_key, checkpoint_size, cosigned_key};
+pub use checkpoint::{
+    Checkpoint, CheckpointError, LogKey, LogKeys, Opened, bundle_key, checkpoint_key, checkpoint_size, cosigned_key, sealing_key,
+};
 pub use ed25519::{Ed25519Key, Ed25519KeyError, Witness, WitnessError};
 pub use proof::{Receipt, consistency, inclusion, leads_to, proves};
 pub use tile::{Grown, Tile, TilePath, entry_bundle, read_bundle, root_over, tile_over};
 pub use timestamp::{TIMESTAMP_QUERY, TimestampRequest, Token, TokenError, timestamp_key, timestamp_size};
-pub use tree::{Edge, leaf_hash, node_hash};
+pub use tree::{Edge, WIDTH, leaf_hash, node_hash};

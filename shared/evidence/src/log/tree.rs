@@ -3,7 +3,7 @@
 use ids::Sha256;
 
 /// Hashes in a full tile: 2^8 (C2SP tlog-tiles).
-pub(super) const WIDTH: usize = 256;
+pub const WIDTH: usize = 256;
 
 /// The hash of a leaf: `SHA-256(0x00 || data)`.
 #[must_use]

@@ -11,7 +11,7 @@ use ids::{Sha256, Timestamp};
 use super::report::{AnchorReport, FaultKind, LogReport};
 use super::{SKEW, Version};
 use crate::log::{
-    Batch, Checkpoint, Edge, Entry, LogKey, LogKeys, Opened, batch_key, batch_number, checkpoint_key, checkpoint_size,
+    Batch, Checkpoint, Edge, Entry, LogKey, LogKeys, Opened, batch_key, batch_number, bundle_key, checkpoint_key, checkpoint_size,
 };
 
 /// A fault in the making: how bad, where, what.
@@ -227,7 +227,7 @@ impl Ledger {
 
     /// Whether `bytes` are the bundle that goes with this store's checkpoint, as a known key signed it.
     pub(super) fn bundle(&self, object: &str, bytes: &[u8]) -> Result<(), &'static str> {
-        let size = checkpoint_size(object).filter(|size| checkpoint_key(*size).replace(".note", ".sigstore.json") == object);
+        let size = checkpoint_size(object).filter(|size| bundle_key(*size) == object);
         let head = size
             .and_then(|size| self.head(size))
             .ok_or("a bundle where no batch that holds ends: there is nothing it could be over")?;

@@ -424,7 +424,9 @@ impl Verifier {
             self.fail("log/", format_args!("there is no log here, and {reason}"));
         }
         let nobody = self.trust.is_nobody();
-        let ring_signers = self.trust.ring_signers();
+        // Whoever could use one function's key would otherwise keep the log by it, or name the keys of all others.
+        let speaks = self.endorsers.keys().chain(&self.sealers);
+        let ring_signers: BTreeSet<_> = speaks.filter(|key| self.trust.signs_rings(key)).copied().collect();
         let keyring = std::mem::take(&mut self.trust).finish(&mut found);
         self.found(found);
         for function in std::mem::take(&mut self.unreleased) {
@@ -436,13 +438,11 @@ impl Verifier {
         }
         let sessions = std::mem::take(&mut self.sessions).finish(&mut broken_chains);
         broken_chains.into_iter().for_each(|(object, reason)| self.fail(object, reason));
-        // Whoever could use one function's key would otherwise keep the log by it, or name the keys of all others.
         let shared = self.endorsers.iter().filter(|(key, functions)| functions.len() > 1 || self.sealers.contains(*key));
         for key in shared.map(|(key, _)| *key).collect::<Vec<_>>() {
             self.fail(key, "this KMS key speaks for more than one function");
         }
-        let speaks = |key: &Sha256| self.endorsers.contains_key(key) || self.sealers.contains(key);
-        for key in ring_signers.into_iter().filter(speaks).collect::<Vec<_>>() {
+        for key in ring_signers {
             self.fail(key, "this key signs keyrings, and speaks for a function as well");
         }
         let blobs = self.blobs.count();

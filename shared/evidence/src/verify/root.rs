@@ -10,7 +10,7 @@ use super::report::{FaultKind, KeyReport, RingReport, RingTrust};
 use super::{SEAL, SKEW};
 use crate::endorsement::PublicKey;
 use crate::keyring::{Keyring, RINGS, RingError, RingKey, Rings, ring_key, ring_number};
-use crate::log::LogKey;
+use crate::log::{LogKey, sealing_key};
 
 /// A fault in the making: how bad, where, what.
 type Found = (FaultKind, String, String);
@@ -67,9 +67,9 @@ impl Trust {
         self.roots.is_empty()
     }
 
-    /// The keys that signed rings which held.
-    pub(super) fn ring_signers(&self) -> BTreeSet<Sha256> {
-        self.rings.signers()
+    /// Whether a ring that held was signed by this key.
+    pub(super) fn signs_rings(&self, key: &Sha256) -> bool {
+        self.rings.signed_by(key)
     }
 
     /// Takes in a ring; rings come in the order of their numbers, before all that they are to judge. Answers the keys for the log.
@@ -228,7 +228,7 @@ pub(super) fn is_ring(object: &str) -> bool {
 #[must_use]
 pub fn key_named(object: &str, bytes: &[u8]) -> Option<LogKey> {
     let key = LogKey::from_der(bytes)?;
-    (object == format!("keys/{SEAL}/{}.der", key.fingerprint())).then_some(key)
+    (object == sealing_key(&key.fingerprint())).then_some(key)
 }
 
 impl RingReport {

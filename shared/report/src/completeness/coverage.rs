@@ -112,6 +112,31 @@ pub struct Coverage {
     pub cannot_see: Vec<String>,
 }
 
+/// Is handed what a trail has, file by file and event by event.
+pub trait TrailReader {
+    /// What the answer rests on so far.
+    fn coverage(&mut self) -> &mut Coverage;
+
+    /// Takes in one event. The order of events does not matter.
+    fn see(&mut self, event: &Event);
+
+    /// Notes that a file is read.
+    fn file(&mut self) {
+        let files = &mut self.coverage().files;
+        *files = files.saturating_add(1);
+    }
+
+    /// Notes a file that holds no events, and why it was left out.
+    fn left_out(&mut self, why: Left) {
+        self.coverage().leave_out(why);
+    }
+
+    /// Notes what could not be read, in `file`.
+    fn refused(&mut self, file: &str, refused: &Refused) {
+        self.coverage().refuse(file, refused);
+    }
+}
+
 impl Coverage {
     pub(crate) fn new(roles: impl Iterator<Item = String>) -> Self {
         Self {

@@ -14,10 +14,10 @@ use evidence::{RecordKey, Standing};
 use ids::{FunctionName, Hasher, Sha256, Timestamp};
 use serde::Serialize;
 use thiserror::Error;
-use trail::{Event, Refused};
+use trail::Event;
 
 use claims::{Claim, Claims, Why, is_ec2};
-pub use coverage::{Coverage, Left, Seen, Span};
+pub use coverage::{Coverage, Left, Seen, Span, TrailReader};
 pub use finding::{Called, Finding, FindingKind};
 
 use crate::clean::clean;
@@ -238,47 +238,6 @@ impl Reconciliation {
         let coverage = Coverage::new(question.responders.iter().map(|responder| responder.role.clone()));
         let (compared, findings, totals) = Default::default();
         Self { question, claims, seen: BTreeSet::new(), coverage, compared, own, findings, totals }
-    }
-
-    /// Notes that a file is read.
-    pub fn file(&mut self) {
-        self.coverage.files = self.coverage.files.saturating_add(1);
-    }
-
-    /// Notes a file that holds no events, and why it was left out.
-    pub fn left_out(&mut self, why: Left) {
-        self.coverage.leave_out(why);
-    }
-
-    /// Notes what could not be read, in `file`.
-    pub fn refused(&mut self, file: &str, refused: &Refused) {
-        self.coverage.refuse(file, refused);
-    }
-
-    /// Compares one event with the evidence. The order of events does not matter.
-    pub fn see(&mut self, event: &Event) {
-        self.coverage.note(event);
-        let by = self.question.responders.iter().position(|responder| event.caller.is_role(&responder.role));
-        let claimed: Vec<usize> =
-            event.request_id.as_ref().and_then(|id| self.claims.by_id.get(&clean(id))).cloned().unwrap_or_default();
-        if by.is_none() && claimed.is_empty() {
-            return self.coverage.leave_out(self.why_not(event));
-        }
-        if !self.seen.insert(identity(event)) {
-            return self.coverage.leave_out(Left::SeenBefore);
-        }
-        if let Some(responder) = by.and_then(|by| self.question.responders.get(by)) {
-            self.coverage.note_role(&responder.role, event);
-        }
-        if claimed.is_empty() {
-            if let Some(by) = by {
-                self.unnamed(event, by);
-            }
-        } else {
-            for at in claimed {
-                self.compare(event, by, at);
-            }
-        }
     }
 
     /// Why an event that is nobody's here says nothing.
@@ -587,6 +546,38 @@ impl Reconciliation {
                 let all = claimed.saturating_sub(outside_the_period);
                 let all = if all == 1 { "the one change".to_owned() } else { format!("all {all} changes") };
                 (true, format!("COMPLETE as far as this trail goes: it has {all} in the evidence, and no other by the roles given"))
+            }
+        }
+    }
+}
+
+impl TrailReader for Reconciliation {
+    fn coverage(&mut self) -> &mut Coverage {
+        &mut self.coverage
+    }
+
+    /// Compares one event with the evidence. The order of events does not matter.
+    fn see(&mut self, event: &Event) {
+        self.coverage.note(event);
+        let by = self.question.responders.iter().position(|responder| event.caller.is_role(&responder.role));
+        let claimed: Vec<usize> =
+            event.request_id.as_ref().and_then(|id| self.claims.by_id.get(&clean(id))).cloned().unwrap_or_default();
+        if by.is_none() && claimed.is_empty() {
+            return self.coverage.leave_out(self.why_not(event));
+        }
+        if !self.seen.insert(identity(event)) {
+            return self.coverage.leave_out(Left::SeenBefore);
+        }
+        if let Some(responder) = by.and_then(|by| self.question.responders.get(by)) {
+            self.coverage.note_role(&responder.role, event);
+        }
+        if claimed.is_empty() {
+            if let Some(by) = by {
+                self.unnamed(event, by);
+            }
+        } else {
+            for at in claimed {
+                self.compare(event, by, at);
             }
         }
     }

@@ -11,8 +11,8 @@ use evidence::{Kind, RecordKey};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use report::{
-    Compared, Completeness, Entry, FindingKind, Left, ParseResponderError, Period, Question, Reconciliation, Responder, Watch,
-    Worth,
+    Compared, Completeness, Entry, FindingKind, Left, ParseResponderError, Period, Question, Reconciliation, Responder,
+    TrailReader as _, Watch, Worth,
 };
 use serde_json::{Value, json};
 
