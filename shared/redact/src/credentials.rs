@@ -6,7 +6,7 @@
 use crate::rule::Rule;
 
 /// Names whose value is a secret: `--db-password`, `GITHUB_TOKEN`, `aws_secret_access_key`, `apiKey`.
-pub(crate) const NAMES: &str = r"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|credentials?|api[-_]?key|access[-_]?key|account[-_]?key|private[-_]?key|secret[-_]?key|signing[-_]?key|encryption[-_]?key|client[-_]?secret|session[-_]?token|authorization|bearer)";
+pub(crate) const NAMES: &str = r"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|credentials?|api[-_]?key|access[-_]?key|account[-_]?key|private[-_]?key|secret[-_]?key(?:[-_]?base)?|signing[-_]?key|encryption[-_]?key|client[-_]?secret|session[-_]?token|authorization|bearer)";
 /// One of these is in every one of [`NAMES`].
 const IN_NAMES: &[&str] = &["pass", "pwd", "secret", "token", "credential", "key", "authorization", "bearer"];
 
@@ -16,8 +16,16 @@ pub(crate) fn is_name(text: &str) -> bool {
     IN_NAMES.iter().any(|part| text.contains(part))
 }
 
-/// A quoted value, or a bare one.
-const VALUE: &str = r#""(?:[^"\\]|\\[\x00-\xff])*"|'[^']*'|\\"[^"]*"#;
+/// A quoted value, or one that a format sets off in another way: a list, or the lines that YAML indents under a `|` or `>`.
+const VALUE: &str = r#""(?:[^"\\]|\\[\x00-\xff])*"|'[^']*'|\\"[^"]*|\[[^\]]*|[|>][-+0-9]*[ \t]*(?:\r?\n[ \t]+[^\r\n]*)+"#;
+
+/// Between a name and its value: of a program, a setting, a header, JSON, YAML with a tag.
+const IS: &str = r"\s*(?::=|=>|==?|:)\s*(?:![^\s]*\s+)?";
+
+/// What curl takes a user and a password by. A cluster of other short options may come before the `u`, and the value right after it.
+pub(crate) const CURL_SHORT: &str = r"-[0-46afgGiIjJklLMnNOpqRsSvVZ#]*[uU]";
+/// The same in long.
+pub(crate) const CURL_LONG: &str = r"--(?:proxy-)?user";
 
 /// What is recorded is locked for years, so a doubt is decided against the text.
 pub(crate) fn rules() -> Vec<Rule> {
@@ -111,8 +119,14 @@ pub(crate) fn rules() -> Vec<Rule> {
     let whole = format!(r"(?is)\A-{{0,2}}(?:[a-z0-9]+[-_.])*[a-z0-9]*{NAMES}s?=(.+)\z");
     rules.push(Rule::shipped("value of a secret's name", IN_NAMES, whole).of_a_word());
     // The same within a longer text: a script, a query string, JSON, a header.
-    let within = format!(r#"(?i)[a-z0-9_.-]*{NAMES}(?:\\?["'])?\s*[=:]\s*({VALUE}|["']?[^\s&;,"'}}]+)"#);
+    let within = format!(r#"(?i)[a-z0-9_.-]*{NAMES}s?(?:\\?["'])?{IS}({VALUE}|["']?[^\s&;,"'}}]+)"#);
     rules.push(Rule::shipped("value of a secret's name", IN_NAMES, within));
+    let element = format!(r"(?i)<[a-z0-9_.:-]*{NAMES}s?(?:\s[^<>]*[^<>/])?>\s*([^<\s][^<]*)<");
+    rules.push(Rule::shipped("value of a secret's name", IN_NAMES, element));
+    let constant = format!(r#"(?i)\bdefine\(\s*["'][a-z0-9_.-]*{NAMES}s?["']\s*,\s*({VALUE})"#);
+    rules.push(Rule::shipped("value of a secret's name", IN_NAMES, constant));
+    let curl = format!(r#"\bcurl\s(?:[^\r\n|;&]*?\s)?(?:{CURL_SHORT}[ \t]*|{CURL_LONG}(?:[ \t]+|=))({VALUE}|[^\s"']+)"#);
+    rules.push(Rule::shipped("curl's user and password", &["curl"], curl));
     let option = format!(r#"(?i)(?:\A|\s)--?(?:[a-z0-9]+-)*{NAMES}\s+({VALUE}|[^\s"'-][^\s"']*)"#);
     rules.push(Rule::shipped("value of a secret's option", IN_NAMES, option));
     rules

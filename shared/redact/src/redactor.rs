@@ -11,7 +11,7 @@ use regex::bytes::Regex;
 use thiserror::Error;
 
 use crate::config::{Config, ConfigError};
-use crate::credentials::{NAMES, is_name, rules};
+use crate::credentials::{CURL_LONG, CURL_SHORT, NAMES, is_name, rules};
 use crate::rule::{Lazy, Rule, Scope};
 
 /// So close to the id of an access key, 40 characters of base64 are taken for its secret.
@@ -56,6 +56,9 @@ struct Rules {
     /// Which rule finds the ids of AWS access keys: its matches stay, and what is near them may go.
     aws: usize,
     option: Lazy,
+    /// An option of curl's whose value is the next argument, and one that has it with it.
+    curl: Lazy,
+    curl_with: Lazy,
     name: Lazy,
     aws_run: Lazy,
 }
@@ -135,6 +138,8 @@ impl Redactor {
             owners: anchors.into_values().collect(),
             aws,
             option: Lazy::new(format!(r"(?i)\A--?(?:[a-z0-9]+[-_])*{NAMES}\z")),
+            curl: Lazy::new(format!(r"\A(?:{CURL_SHORT}|{CURL_LONG})\z")),
+            curl_with: Lazy::new(format!(r"(?s)\A(?:{CURL_SHORT}.+|{CURL_LONG}=.+)\z")),
             name: Lazy::new(format!(r"(?i){NAMES}s?\z")),
             aws_run: Lazy::new("[A-Za-z0-9/+]+".to_owned()),
         })))
@@ -181,9 +186,10 @@ impl Redactor {
         } else {
             AwsId::Within(0)
         };
-        let curl = argv.first().is_some_and(|command| {
-            str::from_utf8(command.as_ref()).is_ok_and(|command| Path::new(command).file_name().is_some_and(|name| name == "curl"))
-        });
+        let is_curl =
+            |word: &[u8]| str::from_utf8(word).is_ok_and(|word| Path::new(word).file_name().is_some_and(|name| name == "curl"));
+        // Not the first word only: `sudo` and the like run it too.
+        let mut curl = false;
         let mut words = Vec::new();
         let mut removed: Vec<(usize, String)> = Vec::new();
         let mut before: &[u8] = b"";
@@ -198,7 +204,7 @@ impl Redactor {
             let value = !word.starts_with(b"-") || before.starts_with(b"--") && !word.starts_with(b"--");
             let whole = if rules.option.is_match(before) && value && !word.is_empty() {
                 Some("value of a secret's option")
-            } else if curl && matches!(before, b"-u" | b"--user" | b"-U" | b"--proxy-user") {
+            } else if curl && (rules.curl.is_match(before) || rules.curl_with.is_match(word)) {
                 Some("curl's user and password")
             } else {
                 None
@@ -214,6 +220,7 @@ impl Redactor {
                 words.push(text);
             }
             before = word;
+            curl |= is_curl(word);
         }
         (words, removed)
     }

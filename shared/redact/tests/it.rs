@@ -91,6 +91,49 @@ fn every_kind_is_found_whole_wherever_it_stands() {
     }
 }
 
+/// However a language or a format writes down that a name has a value.
+#[test]
+fn a_secrets_name_gives_its_value_away_in_every_notation() {
+    let redactor = redactor("");
+    for text in [
+        "'password' => 'hunter2',",
+        "password => hunter2",
+        "password := \"hunter2\"",
+        "if password == \"hunter2\" {",
+        "password: !vault hunter2",
+        "password: !<tag:yaml.org,2002:str> hunter2",
+        "password: |\n  hunter2\nuser: bob",
+        "password: >-\r\n  first\r\n  hunter2\r\nuser: bob",
+        "\"passwords\":[\"first\", \"hunter2\"],\"user\":1",
+        "tokens=hunter2&x=1",
+        "secrets = hunter2",
+        "SECRET_KEY_BASE=hunter2",
+        "secret_key_base: hunter2",
+        "<password>hunter2</password>",
+        "<a:Password type='x'>\n hunter2\n</a:Password>",
+        "define('DB_PASSWORD', 'hunter2');",
+        "curl -u alice:hunter2 https://a.example",
+        "curl -ualice:hunter2 https://a.example",
+        "curl -sSu 'alice:hunter2' https://a.example",
+        "/usr/bin/curl -s --user=alice:hunter2 https://a.example",
+        "x | curl --proxy-user \"alice:hunter2\" https://a.example",
+    ] {
+        let (cleaned, removed) = redactor.text(text);
+        assert!(!cleaned.contains("hunter2") && !removed.is_empty(), "{text} became {cleaned}");
+        assert!(!text.contains("user: bob") || cleaned.contains("user: bob"), "{text} became {cleaned}");
+        assert!(!text.contains("a.example") || cleaned.contains("https://a.example"), "{text} became {cleaned}");
+    }
+    for text in [
+        "<password/>",
+        "<passwords count='2'><user>bob</user>",
+        "curl https://a.example -o out; id -u bob",
+        "curl --user-agent x https://a.example",
+        "the password is long",
+    ] {
+        assert_eq!(redactor.text(text).0, text);
+    }
+}
+
 #[test]
 fn what_stands_around_a_secret_stays() {
     let redactor = redactor("");

@@ -114,7 +114,16 @@ mod tests {
         hides(&["curl", "https://api.example.com/x?token=hunter2&b=1"], "hunter2", name);
         hides(&["curl", "-H", "Authorization: Bearer hunter2"], "hunter2", "authorization header");
         hides(&["curl", "-H", "X-Api-Key: hunter2"], "hunter2", name);
-        hides(&["curl", "-u", "alice:hunter2", "https://example.com"], "hunter2", "curl's user and password");
+        let curl = "curl's user and password";
+        hides(&["curl", "-u", "alice:hunter2", "https://example.com"], "hunter2", curl);
+        hides(&["curl", "-ualice:hunter2", "https://example.com"], "hunter2", curl);
+        hides(&["curl", "-sSu", "alice:hunter2", "https://example.com"], "hunter2", curl);
+        hides(&["curl", "-sualice:hunter2", "https://example.com"], "hunter2", curl);
+        hides(&["curl", "--user=alice:hunter2", "https://example.com"], "hunter2", curl);
+        hides(&["curl", "--proxy-user", "alice:hunter2", "https://example.com"], "hunter2", curl);
+        hides(&["sudo", "-n", "/usr/bin/curl", "-u", "alice:hunter2", "https://example.com"], "hunter2", curl);
+        keeps(&["curl", "--user-agent", "x", "-sS", "https://example.com"]);
+        hides(&["sh", "-c", "curl -u alice:hunter2 https://example.com"], "hunter2", curl);
         hides(&["curl", "-d", r#"{"password": "hunter 2", "user": "alice"}"#], "hunter", name);
         hides(&["psql", "postgres://alice:hunter2@db.example.com/x"], "hunter2", "password in a URL");
         hides(&["sh", "-c", "mysql --password hunter2 -e 'select 1'"], "hunter2", option);
