@@ -365,3 +365,32 @@ fn wrong_arguments_run_nothing() {
     let help = text(&place.output(&["run", "--help"]).stdout);
     assert!(help.contains("stored EXACTLY") && help.contains("125") && help.contains("Examples:"), "{help}");
 }
+
+/// What a responder did by hand stands in the incident's timeline in words, like what a function did.
+#[test]
+fn runs_are_told_in_the_timeline_of_their_incident() {
+    let (place, incident) = (Place::new(), "inc-0123456789abcdef0123");
+    let run = |more: &[&str], command: &[&str]| {
+        place.output(&[&["run", "--incident", incident], more, &["--"], command].concat());
+    };
+    run(&["--purpose", "who is logged in"], &["sh", "-c", "printf 12345; printf 12 >&2; exit 3"]);
+    run(&[], &["no-such-command-anywhere"]);
+    let output = place.output(&["timeline", incident, "evidence"]);
+    let said = text(&output.stdout);
+    for part in [
+        "2 commands were run by hand and recorded; no finding is among these records.",
+        "run: `sh -c printf 12345; printf 12 >&2; exit 3` (who is logged in)",
+        "The command exited with 3 after ",
+        "; it printed 5 bytes and 2 on standard error",
+        "The command never started: command not found",
+    ] {
+        assert!(said.contains(part), "no `{part}` in {said}");
+    }
+    assert!(!said.contains("does not know") && !said.contains("0 steps"), "{said}");
+    // A key file, or nobody, is not said to be KMS.
+    let record = place.files().into_iter().find(|path| path.to_str().unwrap().contains("-intent.json")).unwrap();
+    let output = place.output(&["custody", record.strip_prefix(place.path("evidence")).unwrap().to_str().unwrap(), "evidence"]);
+    let said = text(&output.stdout);
+    let vouched = said.lines().find(|line| line.starts_with("vouched for by")).unwrap();
+    assert!(vouched.contains("nobody") && !vouched.contains("KMS"), "{said}");
+}

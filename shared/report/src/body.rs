@@ -9,11 +9,15 @@ use serde_json::Value;
 use signal::Severity;
 
 use crate::clean::{Words, clean};
+use crate::ran::Ran;
 
 /// Everything that a body of any kind has been known to hold.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Body {
+    /// A run's.
+    #[serde(skip)]
+    pub(crate) ran: Ran,
     /// A plan's: the interfaces as they were.
     #[serde(deserialize_with = "list")]
     pub(crate) before: Vec<Before>,
@@ -51,17 +55,18 @@ pub(crate) struct Body {
 
 impl Body {
     pub(crate) fn of(value: &Value) -> Self {
-        Self::deserialize(value).unwrap_or_default()
+        let ran = Ran::deserialize(value).unwrap_or_default();
+        Self { ran, ..Self::deserialize(value).unwrap_or_default() }
     }
 }
 
 /// A value, or none if it is not of the shape that we know.
-fn maybe<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(crate) fn maybe<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }
 
 /// Those of a list's elements that are of the shape we know.
-fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub(crate) fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
     let Value::Array(elements) = Value::deserialize(deserializer)? else { return Ok(Vec::new()) };
     Ok(elements.into_iter().filter_map(|element| serde_json::from_value(element).ok()).collect())
 }
@@ -162,7 +167,7 @@ impl<'de> Deserialize<'de> for Action {
 }
 
 /// serde's outer tag: `"name"`, or an object with this one key.
-fn variant(value: &Value) -> Option<(&str, &Value)> {
+pub(crate) fn variant(value: &Value) -> Option<(&str, &Value)> {
     match value {
         Value::String(name) => Some((name, &Value::Null)),
         Value::Object(fields) if fields.len() == 1 => fields.iter().next().map(|(name, of)| (name.as_str(), of)),

@@ -171,11 +171,11 @@ impl Custody {
         match &self.vouched {
             Some(vouched) => {
                 let code = vouched.code_sha256.map_or_else(|| "not stated".to_owned(), |code| code.to_string());
-                fact("vouched for by", format!("KMS key {}", vouched.endorser));
+                fact("vouched for by", format!("key {}", vouched.endorser));
                 fact("", format!("for records from {} to {}", vouched.not_before, vouched.not_after));
                 fact("code, claimed", code);
             }
-            None => fact("vouched for by", "nobody: KMS could not be asked when it was made".to_owned()),
+            None => fact("vouched for by", "nobody: no key endorsed its session when it was made".to_owned()),
         }
         fact("made", format!("{} (function's clock)", self.made));
         fact(

@@ -21,7 +21,7 @@ pub struct Sealed {
 /// What the endorsement inside a record says. That it holds is the verifier's business.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Vouched {
-    /// SHA-256 of the KMS key's DER `SubjectPublicKeyInfo`.
+    /// SHA-256 of the endorsing key's DER `SubjectPublicKeyInfo`: a KMS key's, or a responder's own.
     pub endorser: Sha256,
     /// SHA-256 of the program, as it claims.
     pub code_sha256: Option<Sha256>,

@@ -16,6 +16,11 @@ const CLOSES: (&str, &str) = ("release", "Released");
 /// The function whose outcome, read back as `Revoked`, ends a credential.
 const REVOKES: (&str, &str) = ("revoke", "Revoked");
 
+/// Whether a record is of a command that a responder ran.
+pub(crate) fn is_run(entry: &Entry) -> bool {
+    entry.key().function.as_str() == "run"
+}
+
 /// What sort of incident it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]

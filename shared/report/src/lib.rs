@@ -15,6 +15,7 @@ mod oscal;
 mod page;
 mod period;
 mod population;
+mod ran;
 mod slo;
 mod slo_page;
 mod timeline;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::body::{self, Body, Did, Established, joined};
 use crate::clean::{Words, clean};
 use crate::entry::{Entry, Sealed};
-use crate::incident::{Incident, Moment, Nature};
+use crate::incident::{self, Incident, Moment, Nature};
 use crate::words::{count, duration};
 use crate::worth::Worth;
 
@@ -258,6 +258,11 @@ fn interfaces(outcome: &body::Outcome) -> Vec<Interface> {
 }
 
 fn summary(incident: &Incident<'_>) -> String {
+    if incident.entries.iter().all(|entry| incident::is_run(entry)) {
+        let runs = incident.entries.iter().filter(|entry| entry.is(Kind::Intent)).count();
+        let were = if runs == 1 { "was" } else { "were" };
+        return format!("{} {were} run by hand and recorded; no finding is among these records.", count(runs, "command"));
+    }
     let target = incident.target().unwrap_or_else(|| "The target, which no readable record names,".to_owned());
     let mut text = String::new();
     match (incident.nature(), incident.finding_type()) {
@@ -539,8 +544,12 @@ fn about_record(rows: &mut Rows<'_>, entry: &Entry) {
     let time = Some(entry.header.time);
     match entry.key().kind {
         Kind::Intent => {
-            let steps = count(body.steps.len(), "step");
-            rows.add(time, Clock::Function, "intent", format!("The plan was made and signed: {steps}"));
+            let what = if incident::is_run(entry) {
+                body.ran.intent()
+            } else {
+                format!("The plan was made and signed: {}", count(body.steps.len(), "step"))
+            };
+            rows.add(time, Clock::Function, "intent", what);
             for remark in &body.remarks {
                 rows.add(time, Clock::Function, "remark", format!("The plan remarks: {remark}"));
             }
@@ -548,12 +557,12 @@ fn about_record(rows: &mut Rows<'_>, entry: &Entry) {
         Kind::Outcome => {
             let state = body.outcome.as_ref().and_then(|outcome| outcome.state.as_ref());
             let prepared = body.ready.as_ref().map(|ready| format!("{} prepared", count(ready.len(), "VPC")));
-            let said = state
-                .map(ToString::to_string)
-                .or(prepared)
-                .unwrap_or_else(|| "of a form that this program does not know".to_owned());
+            let signed = |said: String| format!("The outcome was made and signed: {said}");
+            let said = state.map(ToString::to_string).or(prepared).map(signed);
+            let ran = || body.ran.outcome().filter(|_| incident::is_run(entry));
+            let said = said.or_else(ran).unwrap_or_else(|| signed("of a form that this program does not know".to_owned()));
             let good = state.is_none_or(|state| !matches!(state.as_str(), "Partial" | "NotContained" | "Unverifiable"));
-            rows.judged(good, time, Clock::Function, "outcome", format!("The outcome was made and signed: {said}"));
+            rows.judged(good, time, Clock::Function, "outcome", said);
         }
         Kind::Decision => {
             let reason = body.reason.as_ref().or(body.decision.as_ref().and_then(|decision| decision.reason.as_ref()));
