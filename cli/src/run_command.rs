@@ -22,7 +22,7 @@ use ids::{IncidentId, SessionId};
 use p256::ecdsa::SigningKey;
 use redact::Config;
 use regex::bytes::Regex;
-use witnessed::{Endorser, Live, NOT_STARTED, Recipients, Redactor, Run as Asked, Which, Witnessed, digest_of, witness};
+use witnessed::{Ending, Endorser, Live, NOT_STARTED, Recipients, Redactor, Run as Asked, Which, Witnessed, digest_of, witness};
 
 /// Run any command as evidence: recorded before it starts, its output byte for byte, and how it ended.
 ///
@@ -165,6 +165,10 @@ pub(crate) fn run(arguments: &Run) -> ExitCode {
             ));
         }
     }
+    // As a shell would say: the exit code alone may be any program's own.
+    if matches!(ending, Ending::NotFound | Ending::NotExecutable { .. }) {
+        say(format_args!("the command {ending}"));
+    }
     for lack in lacks {
         say(format_args!("the command {ending}, but its evidence is not whole: {lack}"));
     }
@@ -185,6 +189,11 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn start(arguments: &Run) -> anyhow::Result<Witnessed> {
     let config = redact_config(arguments.redact_config.as_deref())?;
     let redactor = Redactor::configured(&arguments.redact, &config).context("the redaction rules do not compile")?;
+    if arguments.redact_config.is_some() && !arguments.redact_output {
+        say(format_args!(
+            "what --redact-config names is taken out of the arguments alone: --redact-output takes it out of the output as well"
+        ));
+    }
     let seal_to = seal_to(arguments)?;
     let key = arguments.key.as_deref().map(read_key).transpose()?;
     if key.is_none() && arguments.kms_key.is_none() {

@@ -394,3 +394,14 @@ fn runs_are_told_in_the_timeline_of_their_incident() {
     let vouched = said.lines().find(|line| line.starts_with("vouched for by")).unwrap();
     assert!(vouched.contains("nobody") && !vouched.contains("KMS"), "{said}");
 }
+
+#[test]
+fn a_command_that_never_started_is_told_of() {
+    let place = Place::new();
+    for (command, code, cause) in [("no-such-command-anywhere", 127, "command not found"), ("/etc/passwd", 126, "")] {
+        let output = place.output(&["run", "--", command]);
+        assert_eq!(output.status.code(), Some(code));
+        let said = text(&output.stderr);
+        assert!(said.contains(&format!("cordon: the command never started: {cause}")), "{said}");
+    }
+}
