@@ -41,6 +41,7 @@ use witnessed::{Ending, Endorser, Live, NOT_STARTED, Recipients, Redactor, Run a
 #[command(after_long_help = "\
 Exit codes:
   the command's own, or 128 + n if signal n ended it
+  1    the command succeeded, and its output could not be written (a full disk): standard error says so
   123  the command ran, but its evidence is not whole: standard error says what is missing
   125  the command was not started: its intent could not be recorded
   126  the command could not be executed (recorded)
@@ -152,7 +153,7 @@ pub(crate) fn run(arguments: &Run) -> ExitCode {
             return ExitCode::from(NOT_STARTED);
         }
     };
-    let Witnessed { ending, intent, outcome, lacks } = &witnessed;
+    let Witnessed { ending, intent, outcome, lacks, unwritten } = &witnessed;
     match outcome {
         // For a person; whoever redirects standard error gets the command's and nothing else.
         Ok(link) if std::io::stderr().is_terminal() => say(format_args!("recorded: {}", link.key)),
@@ -168,6 +169,9 @@ pub(crate) fn run(arguments: &Run) -> ExitCode {
     // As a shell would say: the exit code alone may be any program's own.
     if matches!(ending, Ending::NotFound | Ending::NotExecutable { .. }) {
         say(format_args!("the command {ending}"));
+    }
+    for what in unwritten {
+        say(format_args!("the command's {what}"));
     }
     for lack in lacks {
         say(format_args!("the command {ending}, but its evidence is not whole: {lack}"));

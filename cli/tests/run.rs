@@ -279,6 +279,38 @@ fn a_reader_that_leaves_ends_the_command_and_not_the_record() {
     assert_eq!(place.verify().0, Some(3));
 }
 
+/// A full disk is not a reader that has enough: nobody would know that the file is cut off.
+#[test]
+fn output_that_cannot_be_written_is_told_of_and_recorded() {
+    for (script, code) in [("echo hello", 1), ("echo hello; exit 3", 3), ("exec yes", 1)] {
+        let place = Place::new();
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = place.evidence(&["run", "--", "sh", "-c", script]);
+        let output = command.stdout(full).stderr(Stdio::piped()).output().unwrap();
+        let said = text(&output.stderr);
+        let lines: Vec<_> = said.lines().filter(|line| line.contains("could not be written")).collect();
+        assert_eq!(lines.len(), 1, "{said}");
+        let line = "cordon: the command's standard output could not be written: No space left on device";
+        assert!(lines[0].starts_with(line), "{said}");
+        assert_eq!(output.status.code(), Some(code), "{script}");
+        let outcome = place.outcome();
+        assert!(outcome["stdout"]["cut_off"].as_str().unwrap().contains("No space left"), "{outcome}");
+        assert_eq!(outcome["stdout"]["passed_on"], 0);
+        assert_eq!(outcome["stderr"]["cut_off"], Value::Null);
+        let again = place.output(&["output", place.file("outcome").to_str().unwrap()]);
+        assert!(again.stdout.starts_with(if script == "exec yes" { b"y\ny\n" } else { b"hello\n" }));
+        assert_eq!(place.verify().0, Some(3));
+    }
+    // Where standard error is the one, nobody can be told; the exit code says it.
+    let place = Place::new();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = place.evidence(&["run", "--", "sh", "-c", "echo trouble >&2"]);
+    assert_eq!(command.stderr(full).status().unwrap().code(), Some(1));
+    assert!(place.outcome()["stderr"]["cut_off"].as_str().unwrap().contains("No space left"));
+    let help = text(&place.output(&["run", "--help"]).stdout);
+    assert!(help.contains("1    the command succeeded, and its output could not be written"), "{help}");
+}
+
 /// The command looks at the peak memory of the process that records it.
 #[test]
 fn memory_stays_flat_however_much_is_printed() {

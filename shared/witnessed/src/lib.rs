@@ -32,6 +32,8 @@ pub use seal::{Identities, KeyError, OpenError, Recipients, new_identity};
 pub const NOT_STARTED: u8 = 125;
 /// The exit code for a command that ran, and whose evidence is not whole.
 pub const INCOMPLETE: u8 = 123;
+/// The exit code for a command that knows of no trouble, and whose output could not be written (as cat(1) and others have it).
+pub const UNWRITTEN: u8 = 1;
 
 /// The function that the records of runs belong to: `run`.
 ///

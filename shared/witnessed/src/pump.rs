@@ -32,7 +32,7 @@ pub(crate) struct Pumped {
     pub(crate) sha256: Sha256,
     pub(crate) redacted: Option<Counts>,
     pub(crate) passed_on: u64,
-    pub(crate) cut_off: Option<String>,
+    pub(crate) cut_off: Option<io::Error>,
     pub(crate) unread: Option<String>,
 }
 
@@ -104,7 +104,7 @@ impl Pump {
             };
             (to, chunk, self.redacting, left) = (writer, read, now, kept);
             passed_on = passed_on.saturating_add(u64::try_from(written).unwrap_or(u64::MAX));
-            cut_off = trouble.map(|error| error.to_string());
+            cut_off = trouble;
             let to_store = if self.redacting.is_some() { left.as_slice() } else { chunk.get(..length).unwrap_or_default() };
             for cut in self.cutter.push(to_store, at) {
                 send(&self.cuts, self.which, cut).await;

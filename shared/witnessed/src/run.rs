@@ -11,7 +11,6 @@ use ids::{Hasher, IncidentId, ParseIdError, Sha256, SignalId, Timestamp};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::INCOMPLETE;
 use crate::body::{Ending, Handling, Intent, Outcome, Piece, Pieces, Program, Stream, Text, Texts};
 use crate::circumstances::{digest_of, find, host, user, variables};
 use crate::endorser::Endorser;
@@ -21,6 +20,7 @@ use crate::pump::Pumped;
 use crate::redact::Redactor;
 use crate::seal::Recipients;
 use crate::signals::Signals;
+use crate::{INCOMPLETE, UNWRITTEN};
 
 /// A body is kept below this many bytes of JSON, so that the signed object, in base64, stays below 256 KiB.
 const LARGEST_BODY: usize = 128 << 10;
@@ -28,6 +28,8 @@ const LARGEST_BODY: usize = 128 << 10;
 const LARGEST_TEXTS: usize = 32 << 10;
 /// More pieces than this (2 GiB of output) go into lists.
 const MOST_PIECES: usize = 256;
+/// What a write to a pipe that nobody reads any more ends a program by.
+const SIGPIPE: i32 = nix::sys::signal::Signal::SIGPIPE as i32;
 /// So many pieces to a list: well below what a blob may have.
 const LIST: usize = 16_384;
 
@@ -92,13 +94,22 @@ pub struct Witnessed {
     pub outcome: Result<Link, RecordFailure>,
     /// What the evidence lacks, in words; empty if nothing.
     pub lacks: Vec<String>,
+    /// What could not be passed on live, in words, though its reader had not left; empty if nothing.
+    pub unwritten: Vec<String>,
 }
 
 impl Witnessed {
-    /// The command's exit code, 128 + n for signal n; [`INCOMPLETE`] if the evidence is not whole, whatever the command's was.
+    /// The command's exit code, 128 + n for signal n; [`INCOMPLETE`] if the evidence is not whole, whatever the command's was; [`UNWRITTEN`]
+    /// if its output could not be written and it does not say so by itself.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        if self.outcome.is_ok() && self.lacks.is_empty() { self.ending.exit_code() } else { INCOMPLETE }
+        // The pipe that was broken then is the one between us: the command's own word on it would be the wrong one.
+        let unaware = matches!(self.ending, Ending::Exited { code: 0 } | Ending::Killed { signal: SIGPIPE, .. });
+        match () {
+            () if self.outcome.is_err() || !self.lacks.is_empty() => INCOMPLETE,
+            () if unaware && !self.unwritten.is_empty() => UNWRITTEN,
+            () => self.ending.exit_code(),
+        }
     }
 }
 
@@ -177,11 +188,12 @@ where
         }
     }
     let ending = ran.ending.clone();
+    let unwritten = unwritten(&ran);
     let (body, beside) = match outcome(ran, run.seal_to.as_ref(), recorder.store()).await {
         Ok(made) => made,
         Err(error) => {
             let outcome = Err(RecordFailure::Sign(SignError::from(error)));
-            return Ok(Witnessed { ending, intent, outcome, lacks: Vec::new() });
+            return Ok(Witnessed { ending, intent, outcome, lacks: Vec::new(), unwritten });
         }
     };
     let draft = Draft {
@@ -208,7 +220,15 @@ where
         outcome = recorder.outcome(draft.clone()).await;
     }
     let outcome = outcome.map(|recorded| recorded.link().clone());
-    Ok(Witnessed { ending, intent, outcome, lacks: beside.lacks })
+    Ok(Witnessed { ending, intent, outcome, lacks: beside.lacks, unwritten })
+}
+
+/// Which outputs could not be passed on, and why. A reader that left has what it wanted, and is told nothing.
+fn unwritten(ran: &Ran) -> Vec<String> {
+    let streams = [("standard output", &ran.stdout), ("standard error", &ran.stderr)];
+    let refused = streams.into_iter().filter_map(|(name, stream)| Some((name, stream.cut_off.as_ref()?)));
+    let refused = refused.filter(|(_, error)| error.kind() != io::ErrorKind::BrokenPipe);
+    refused.map(|(name, error)| format!("{name} could not be written: {error}")).collect()
 }
 
 /// What a recorded command is evidence for (NIST SP 800-53 Rev. 5): incidents are handled, and records say what, when, where, by whom and
@@ -325,6 +345,7 @@ async fn stream<S: Worm>(
         Pieces::Here(pieces)
     };
     let Pumped { bytes, stored, sha256, redacted, passed_on, cut_off, unread } = pumped;
+    let cut_off = cut_off.map(|error| error.to_string());
     let stored_bytes = redacted.as_ref().map(|_| stored);
     Ok(Stream { bytes, sha256, redacted, stored_bytes, passed_on, cut_off, unread, pieces })
 }
