@@ -10,11 +10,11 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use evidence::Standing;
 use flate2::bufread::MultiGzDecoder;
-use report::{Completeness, Left, Question, Reconciliation, Responder, TrailReader, to_json};
+use report::{Completeness, Left, Places, Question, Reconciliation, Responder, TrailReader, to_json};
 use trail::{Event, Refused};
 
 use crate::evidence_command::now;
-use crate::report_command::{Read, Source, When};
+use crate::report_command::{Read, Source, When, bucket};
 use crate::source::progress;
 
 /// Compare the evidence with CloudTrail: a change that no record announced, a record that CloudTrail contradicts.
@@ -26,7 +26,7 @@ use crate::source::progress;
 Findings:
   unannounced   a role of yours changed something, or tried to, and no record names the call
   contradicted  CloudTrail names another caller, call, result, resource, place or time than the record
-  missing       CloudTrail saw a record being written that is not here (S3 data events)
+  missing       CloudTrail saw a record being written, or a checkpoint being copied, that is not here (S3 data events)
   unseen        a record tells of a call that the trail, which covers its time, does not have
   unconcluded   an intent announced the change, and its outcome never came
 
@@ -49,6 +49,16 @@ pub(crate) struct CompletenessOf {
     trail: Trail,
     #[command(flatten)]
     pub(crate) when: When,
+    /// The bucket that the evidence is in. Known of s3://BUCKET, and of an archive by its own word.
+    #[arg(long, value_name = "BUCKET")]
+    evidence_bucket: Option<String>,
+    /// The log's tile bucket (the stack's output `TileBucket`).
+    #[arg(long, value_name = "BUCKET")]
+    tile_bucket: Option<String>,
+    /// The bucket of another account that checkpoints are copied into (the parameter `CheckpointCopyBucket`), as its owner names it. A copy
+    /// whose checkpoint is not here is a finding. Repeatable.
+    #[arg(long, value_name = "BUCKET")]
+    copy_bucket: Vec<String>,
     /// How many minutes CloudTrail may take to deliver an event: so long before the trail's last event nothing is missed.
     #[arg(long, value_name = "MINUTES", default_value_t = 15, value_parser = clap::value_parser!(u64).range(..=10_080))]
     delay: u64,
@@ -96,6 +106,12 @@ pub(crate) fn run(of: &CompletenessOf) -> anyhow::Result<ExitCode> {
         delay: Duration::from_secs(of.delay.saturating_mul(60)),
         now: now()?,
         checkpoints: read.checkpoints.clone(),
+        places: Places {
+            evidence: of.evidence_bucket.clone().or_else(|| bucket(&of.source.reading.store)),
+            tiles: of.tile_bucket.clone(),
+            copies: of.copy_bucket.iter().cloned().collect(),
+            copy_keys: read.copy_keys.clone(),
+        },
     };
     let mut reconciliation = Reconciliation::new(&read.entries, question);
     files.read(&mut reconciliation)?;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use evidence::log::{Batch, Checkpoint, Entry as LogEntry, batch_number, checkpoint_size};
+use evidence::log::{Batch, Checkpoint, Entry as LogEntry, batch_number, checkpoint_size, copy_key};
 use evidence::{ParseKeyError, RecordKey, Verifier, open_by};
 use ids::{IncidentId, Timestamp};
 use report::{Entry, Period, Sealed, Targets, Tree, Watch, Worth, to_json, to_json_lines};
@@ -54,7 +54,7 @@ Examples:
   cordon evidence export archive/ --format oscal -o results.json")]
 pub(crate) struct Source {
     #[command(flatten)]
-    reading: Reading,
+    pub(crate) reading: Reading,
     /// Write to this file instead of standard output.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -296,7 +296,7 @@ fn custody(of: &CustodyOf) -> anyhow::Result<ExitCode> {
 }
 
 /// The bucket that the evidence is in, or was taken from.
-fn bucket(store: &Store) -> Option<String> {
+pub(crate) fn bucket(store: &Store) -> Option<String> {
     match store {
         Store::Bucket(name) => Some(name.clone()),
         Store::Folder(folder) => {
@@ -354,6 +354,8 @@ pub(crate) struct Read {
     pub(crate) worth: Worth,
     /// When each signed checkpoint that is here was made, by the sealer's clock.
     pub(crate) checkpoints: Vec<Timestamp>,
+    /// What the copies of the checkpoints that are here are called in another account's bucket.
+    pub(crate) copy_keys: BTreeSet<String>,
 }
 
 impl Read {
@@ -361,7 +363,7 @@ impl Read {
         let now = now()?;
         let mut verifier = Verifier::new(source.reading.root.clone());
         let (mut entries, mut sealed, mut named) = (Vec::new(), BTreeMap::new(), 0);
-        let (mut times, mut checkpoints) = (BTreeMap::new(), BTreeSet::new());
+        let (mut times, mut checkpoints, mut copy_keys) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         read_each(&source.reading.store, &mut verifier, now, &mut |key, bytes, version| {
             // Output of a command may look like a batch: only one in its place is one.
             if batch_number(key).is_some()
@@ -381,6 +383,7 @@ impl Read {
                 && let Some(checkpoint) = std::str::from_utf8(bytes).ok().and_then(|note| Checkpoint::read(note).ok())
             {
                 checkpoints.insert(checkpoint.size);
+                copy_keys.insert(copy_key(&checkpoint.origin, checkpoint.size));
             }
             // What cannot be opened is no record: the verifier names it, and no report is made of it.
             let Ok(key) = key.parse::<RecordKey>() else { return };
@@ -396,7 +399,7 @@ impl Read {
         let report = verifier.finish(now);
         let tree = report.log.as_ref().map(|log| Tree::of(log, named));
         let checkpoints = checkpoints.iter().filter_map(|size| times.get(size).copied()).collect();
-        Ok(Self { entries, worth: Worth::of(&report, now, tree), checkpoints })
+        Ok(Self { entries, worth: Worth::of(&report, now, tree), checkpoints, copy_keys })
     }
 
     /// There is nothing to report; what the evidence is worth is said all the same.

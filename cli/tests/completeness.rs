@@ -185,6 +185,38 @@ fn a_change_that_nothing_announced_is_a_finding() {
     assert!(text.contains("NOT SHOWN TO BE COMPLETE") && text.contains("no record of `revoke`"), "{text}");
 }
 
+/// Own writes are known by bucket and key, and the buckets are whoever asks to name. These records have no log, so no copy is of one.
+#[test]
+fn the_buckets_of_own_writes_are_given() {
+    let (evidence, _) = evidence();
+    let put = |bucket: &str, key: &str| {
+        let mut put = event(&format!("put-{key}"), 10, "PutObject", "QuarantineRole");
+        put["eventSource"] = "s3.amazonaws.com".into();
+        put["requestParameters"] = json!({"bucketName": bucket, "key": key});
+        put
+    };
+    let with = |puts: &[Value], more: &[&str]| {
+        let trail = trail(&[&told()[..], puts].concat());
+        completeness(evidence.path(), trail.path(), &[&["--role", ROLE.trim_start_matches("quarantine=")], more].concat())
+    };
+    let puts = [put("mine", "keys/quarantine/x"), put("tiles", "tile/0/000")];
+    let (code, text) = with(&puts, &[]);
+    assert!(code == Some(0) && text.contains("give --evidence-bucket") && text.contains("give --tile-bucket"), "{text}");
+    assert!(text.contains("written to mine: 1") && text.contains("written to tiles: 1"), "{text}");
+    let (code, text) = with(&puts, &["--evidence-bucket", "mine", "--tile-bucket", "tiles"]);
+    assert!(code == Some(0) && !text.contains("give --"), "{text}");
+    let (code, text) = with(&puts, &["--evidence-bucket", "mine", "--tile-bucket", "others"]);
+    assert!(code == Some(1) && text.contains("1 FINDING: 1 unannounced"), "{text}");
+    let copied = [put("copies", "cordon/x/8.note")];
+    let (code, text) = with(&copied, &[]);
+    assert!(code == Some(1) && text.contains("1 FINDING: 1 unannounced"), "{text}");
+    let (code, text) = with(&copied, &["--copy-bucket", "copies"]);
+    assert!(
+        code == Some(1) && text.contains("MISSING: the checkpoint over 8 leaves was copied, and is not in the evidence"),
+        "{text}"
+    );
+}
+
 #[test]
 fn a_trail_that_cannot_be_read_to_its_end_is_never_complete() {
     let (evidence, _) = evidence();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use evidence::Verifier;
 use ids::IncidentId;
 use plan::EndState;
-use report::{Completeness, Entry, FindingKind, Question, Reconciliation, Responder, TrailReader as _, Worth};
+use report::{Completeness, Entry, FindingKind, Places, Question, Reconciliation, Responder, TrailReader as _, Worth};
 use serde_json::{Map, Value, json};
 
 use crate::stage::{Fate, Machine, Stage, Wire, finding, text, texts};
@@ -144,7 +144,14 @@ impl Part {
             entries.push(Entry::new(sha256, None, None, &statement));
         }
         let responder: Responder = format!("quarantine={}", self.role().await).parse().unwrap();
-        let question = Question { responders: vec![responder], period: None, delay: Duration::ZERO, now, checkpoints: Vec::new() };
+        let question = Question {
+            responders: vec![responder],
+            period: None,
+            delay: Duration::ZERO,
+            now,
+            checkpoints: Vec::new(),
+            places: Places::default(),
+        };
         let mut reconciliation = Reconciliation::new(&entries, question);
         let file = json!({ "Records": self.events().await }).to_string();
         reconciliation.file();

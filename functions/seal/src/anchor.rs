@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use calls::CallLog;
-use evidence::log::{Checkpoint, Ed25519Key, Edge, sealing_key};
+use evidence::log::{Checkpoint, Ed25519Key, Edge, copy_key, sealing_key};
 use evidence_store::{KmsKey, S3};
 use futures_util::future::{join_all, join3};
 use responder::{SdkConfig, SettingsError};
@@ -146,7 +146,7 @@ impl Anchors {
         );
         let copy = async {
             let copy = self.copy.as_ref()?;
-            let name = format!("{}/{}.note", checkpoint.origin, checkpoint.size);
+            let name = copy_key(&checkpoint.origin, checkpoint.size);
             let put = async || copy.create_once(&name, note.as_bytes(), "text/plain; charset=utf-8").await;
             Some(within(async { put().await.map(drop).map_err(|error| error.to_string()) }).await)
         };

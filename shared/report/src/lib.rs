@@ -26,7 +26,7 @@ mod worth;
 
 pub use accesses::{Access, AccessKind, Accesses, Watch};
 pub use completeness::{
-    Called, Compared, Completeness, Coverage as TrailCoverage, Finding, FindingKind, Left, OwnWrites, ParseResponderError,
+    Called, Compared, Completeness, Coverage as TrailCoverage, Finding, FindingKind, Left, OwnWrites, ParseResponderError, Places,
     Question, Reconciliation, Responder, Seen as SeenOfRole, Span as SeenBetween, TrailReader,
 };
 pub use controls::{Coverage, Covered, Uncovered, controls};

@@ -41,6 +41,13 @@ pub fn checkpoint_size(key: &str) -> Option<u64> {
     key.starts_with(checkpoint_key(size).strip_suffix("note")?).then_some(size)
 }
 
+/// What the copy of the checkpoint of `size` leaves is called in another account's bucket. Many logs may be copied into one, so the log's name
+/// comes first.
+#[must_use]
+pub fn copy_key(origin: &str, size: u64) -> String {
+    format!("{origin}/{size}.note")
+}
+
 /// Where the cosignature of `witness` under the checkpoint of `size` leaves lives: the whole note, with that one line more. Each witness
 /// has an object of its own, because what is created once cannot wait for the others.
 #[must_use]

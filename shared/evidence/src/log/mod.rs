@@ -13,7 +13,8 @@ mod tree;
 
 pub use batch::{Batch, BatchError, Entry, Kept, Odd, Orphan, Seal, Sealed, batch_key, batch_number};
 pub use checkpoint::{
-    Checkpoint, CheckpointError, LogKey, LogKeys, Opened, bundle_key, checkpoint_key, checkpoint_size, cosigned_key, sealing_key,
+    Checkpoint, CheckpointError, LogKey, LogKeys, Opened, bundle_key, checkpoint_key, checkpoint_size, copy_key, cosigned_key,
+    sealing_key,
 };
 pub use ed25519::{Ed25519Key, Ed25519KeyError, Witness, WitnessError};
 pub use proof::{Receipt, consistency, inclusion, leads_to, proves};

@@ -8,7 +8,7 @@ use ids::Timestamp;
 use serde::Serialize;
 use trail::{Event, Kind, Refused};
 
-use super::{OwnWrites, REFUSALS_TOLD};
+use super::{OwnWrites, Places, REFUSALS_TOLD};
 use crate::clean::clean;
 
 /// So many accounts and Regions are told apart: more than there are Regions, times a large organisation.
@@ -194,7 +194,7 @@ impl Coverage {
         })
     }
 
-    pub(super) fn say_what_it_cannot_see(&mut self, own: &BTreeMap<String, OwnWrites>) {
+    pub(super) fn say_what_it_cannot_see(&mut self, own: &BTreeMap<String, OwnWrites>, places: &Places) {
         let mut say = |text: String| self.cannot_see.push(text);
         say("Whether these files are what CloudTrail wrote: `aws cloudtrail validate-logs` compares them with its digest files."
             .to_owned());
@@ -202,6 +202,14 @@ impl Coverage {
         if own.values().all(|writes| writes.put == 0) {
             say("Who wrote records, and whether one that was written is missing: the trail has no S3 data events of these roles."
                 .to_owned());
+        } else {
+            for (known, option, what) in
+                [(&places.evidence, "--evidence-bucket", "records and batches"), (&places.tiles, "--tile-bucket", "tiles")]
+            {
+                if known.is_none() {
+                    say(format!("Whether objects with the names of {what} went to the right bucket: give {option}."));
+                }
+            }
         }
         say("Calls on rows, messages and objects in other buckets, unless their data events were switched on.".to_owned());
     }

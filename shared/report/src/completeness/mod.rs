@@ -10,6 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use evidence::log::copy_key;
 use evidence::{RecordKey, Standing};
 use ids::{FunctionName, Hasher, Sha256, Timestamp};
 use serde::Serialize;
@@ -81,6 +82,11 @@ impl Responder {
         self.function.as_ref().is_none_or(|own| own == function)
     }
 
+    /// Whether this may be the sealer's role.
+    fn may_seal(&self) -> bool {
+        self.function.as_ref().is_none_or(|function| function.as_str() == "seal")
+    }
+
     fn account(&self) -> &str {
         self.role.split(':').nth(4).unwrap_or_default()
     }
@@ -99,6 +105,22 @@ pub struct Question {
     pub now: Timestamp,
     /// When each signed checkpoint of the log was made, as far as it is there.
     pub checkpoints: Vec<Timestamp>,
+    /// Where the evidence is kept.
+    pub places: Places,
+}
+
+/// The buckets that a responder writes to in order to keep evidence. Whoever asks says which they are: a name in the evidence is the word of
+/// those whose writes are being judged.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    /// The evidence bucket. If it is not known any bucket will do, and the answer says so.
+    pub evidence: Option<String>,
+    /// The tile bucket; the same.
+    pub tiles: Option<String>,
+    /// The buckets of other accounts that the sealer copies checkpoints into.
+    pub copies: BTreeSet<String>,
+    /// What the copies of the checkpoints in the evidence are called: [`copy_key`].
+    pub copy_keys: BTreeSet<String>,
 }
 
 /// What is counted of the calls in the evidence.
@@ -143,10 +165,26 @@ pub struct OwnWrites {
     pub put: u64,
     /// Those of them that are records, and here.
     pub put_and_here: u64,
+    /// Those of them that are copies of checkpoints which are here, in another account's bucket.
+    pub copies: u64,
+    /// How many objects it wrote into which bucket.
+    pub buckets: BTreeMap<String, u64>,
     /// Writes that S3 refused, such as those to a place that was taken.
     pub put_refused: u64,
     /// Calls on its table, queues, topics and log streams.
     pub bookkeeping: u64,
+}
+
+impl OwnWrites {
+    fn note_put(&mut self, event: &Event) {
+        add(&mut self.put);
+        // As many names as an attacker likes are not kept.
+        if let Some(bucket) = event.bucket.as_deref().map(clean)
+            && (self.buckets.contains_key(&bucket) || self.buckets.len() < REFUSALS_TOLD)
+        {
+            add(self.buckets.entry(bucket).or_default());
+        }
+    }
 }
 
 /// A trail that is being compared with the evidence, event by event. What it holds grows with the evidence and with what its roles did,
@@ -192,19 +230,16 @@ pub struct Completeness {
 enum Own {
     Sign,
     Put,
+    /// A checkpoint's copy, and over how many leaves the checkpoint is.
+    Copy(u64),
     Books,
 }
 
 impl Own {
-    fn of(event: &Event) -> Option<Self> {
-        // Its own objects: anything else that it writes is a change like any other.
-        let own_key = |key: &String| {
-            ["rec/", "blob/", "log/", "keys/", "tile/"].iter().any(|own| key.starts_with(own))
-                || ["checkpoint", "tip.json"].contains(&&**key)
-        };
+    fn of(event: &Event, by: &Responder, places: &Places) -> Option<Self> {
         match (event.source.as_str(), event.name.as_str()) {
             ("kms.amazonaws.com", "Sign") => Some(Self::Sign),
-            ("s3.amazonaws.com", "PutObject") if event.key.as_ref().is_some_and(own_key) => Some(Self::Put),
+            ("s3.amazonaws.com", "PutObject") => Self::object(event.bucket.as_deref(), event.key.as_deref()?, by, places),
             ("dynamodb.amazonaws.com", "PutItem" | "UpdateItem")
             | ("sqs.amazonaws.com", "SendMessage")
             | ("sns.amazonaws.com", "Publish")
@@ -212,6 +247,46 @@ impl Own {
             | ("logs.amazonaws.com", "CreateLogGroup" | "CreateLogStream" | "PutLogEvents") => Some(Self::Books),
             _ => None,
         }
+    }
+}
+
+impl Own {
+    /// Its own objects, by bucket and key: anything else that it writes is a change like any other.
+    fn object(bucket: Option<&str>, key: &str, by: &Responder, places: &Places) -> Option<Self> {
+        let within = |known: &Option<String>| known.as_deref().is_none_or(|known| bucket == Some(known));
+        if bucket.is_some_and(|bucket| places.copies.contains(bucket)) {
+            return places.copied(key).filter(|_| by.may_seal()).map(Self::Copy);
+        }
+        let known = if is_evidence(key) { &places.evidence } else { &places.tiles };
+        ((is_evidence(key) || is_tiles(key)) && within(known)).then_some(Self::Put)
+    }
+}
+
+fn is_evidence(key: &str) -> bool {
+    ["rec/", "blob/", "log/", "keys/"].iter().any(|own| key.starts_with(own))
+}
+
+fn is_tiles(key: &str) -> bool {
+    key.starts_with("tile/") || ["checkpoint", "tip.json"].contains(&key)
+}
+
+impl Places {
+    /// Over how many leaves the checkpoint of this log is whose copy has this name. Without a log here, any log's may be meant.
+    fn copied(&self, key: &str) -> Option<u64> {
+        let (origin, note) = key.rsplit_once('/')?;
+        let size = note.strip_suffix(".note")?.parse().ok()?;
+        let of_it = |name: &String| name.rsplit_once('/').is_some_and(|(own, _)| own == origin);
+        (key == copy_key(origin, size) && (self.copy_keys.is_empty() || self.copy_keys.iter().any(of_it))).then_some(size)
+    }
+
+    /// What may explain a write that is a finding.
+    fn hint(&self, event: &Event) -> Option<String> {
+        let (bucket, key) = event.bucket.as_ref().zip(event.key.as_ref())?;
+        let copy = event.name == "PutObject" && self.copy_keys.contains(key) && !self.copies.contains(bucket);
+        copy.then(|| {
+            let bucket = clean(bucket);
+            format!("; it has the name of a checkpoint's copy: if `{bucket}` is where they go, give --copy-bucket {bucket}")
+        })
     }
 }
 
@@ -231,8 +306,7 @@ impl Reconciliation {
             let writes = own.entry(responder.role.clone()).or_default();
             let of_it = claims.endorsed.iter().filter(|(function, _)| responder.is_of(function));
             let endorsed = of_it.flat_map(|(_, sessions)| sessions).filter(|(_, moment)| counts(*moment)).count();
-            let seals = responder.function.as_ref().is_none_or(|function| function.as_str() == "seal");
-            let signed = question.checkpoints.iter().filter(|moment| seals && counts(**moment)).count();
+            let signed = question.checkpoints.iter().filter(|moment| responder.may_seal() && counts(**moment)).count();
             writes.accounted_for = as_u64(endorsed.saturating_add(signed));
         }
         let coverage = Coverage::new(question.responders.iter().map(|responder| responder.role.clone()));
@@ -312,7 +386,7 @@ impl Reconciliation {
         if self.question.period.is_some_and(|period| !period.contains(event.time)) {
             return self.coverage.leave_out(Left::OutsideThePeriod);
         }
-        if let Some(own) = Own::of(event) {
+        if let Some(own) = Own::of(event, &responder, &self.question.places) {
             return self.own_write(event, &responder, &own);
         }
         if !event.acts() {
@@ -358,7 +432,8 @@ impl Reconciliation {
             },
             None => {
                 let after = self.claims.newest.is_none_or(|newest| newest < event.time);
-                let hint = if after { "; it is later than every record here: was the evidence taken before it?" } else { "" };
+                let after = if after { "; it is later than every record here: was the evidence taken before it?" } else { "" };
+                let hint = self.question.places.hint(event).unwrap_or(after.to_owned());
                 Finding {
                     kind: FindingKind::Unannounced,
                     what: format!("no record names this call, and no open intent announced it{hint}"),
@@ -383,9 +458,23 @@ impl Reconciliation {
                     writes.keys.extend(event.used_key.as_deref().and_then(|key| key.rsplit('/').next()).map(clean));
                 }
             }
-            Own::Put if event.error.is_some() => add(&mut writes.put_refused),
+            Own::Put | Own::Copy(_) if event.error.is_some() => add(&mut writes.put_refused),
+            Own::Copy(size) => {
+                writes.note_put(event);
+                if event.key.as_ref().is_some_and(|key| self.question.places.copy_keys.contains(key)) {
+                    return add(&mut writes.copies);
+                }
+                self.find(Finding {
+                    kind: FindingKind::Missing,
+                    what: format!("the checkpoint over {size} leaves was copied, and is not in the evidence"),
+                    call: Some(Called::of(event)),
+                    record: None,
+                    intent: None,
+                    request_id: event.request_id.as_deref().map(clean),
+                });
+            }
             Own::Put => {
-                add(&mut writes.put);
+                writes.note_put(event);
                 let Some(key) = event.key.as_ref().and_then(|key| key.parse::<RecordKey>().ok()) else { return };
                 if self.claims.records.contains(&key) {
                     return add(&mut writes.put_and_here);
@@ -453,7 +542,7 @@ impl Reconciliation {
         self.findings.sort_by_key(|finding| (finding.kind, finding.call.as_ref().map(|call| call.time), finding.record.clone()));
         let notices = self.notices();
         let (complete, verdict) = self.verdict(worth);
-        self.coverage.say_what_it_cannot_see(&self.own);
+        self.coverage.say_what_it_cannot_see(&self.own, &self.question.places);
         Completeness {
             evidence: worth.clone(),
             complete,

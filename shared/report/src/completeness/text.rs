@@ -94,6 +94,9 @@ impl Completeness {
                 many(own.put_refused, "write"),
                 many(own.bookkeeping, "call")
             ));
+            for (bucket, count) in &own.buckets {
+                line(&format!("          written to {bucket}: {count}"));
+            }
         }
     }
 

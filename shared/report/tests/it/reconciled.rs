@@ -11,7 +11,7 @@ use evidence::{Kind, RecordKey};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use report::{
-    Compared, Completeness, Entry, FindingKind, Left, ParseResponderError, Period, Question, Reconciliation, Responder,
+    Compared, Completeness, Entry, FindingKind, Left, ParseResponderError, Period, Places, Question, Reconciliation, Responder,
     TrailReader as _, Watch, Worth,
 };
 use serde_json::{Value, json};
@@ -224,6 +224,7 @@ fn compare(entries: &[Entry], worth: &Worth, mut events: Vec<Value>, ask: impl F
         delay: Duration::from_secs(900),
         now: at(12 * HOUR),
         checkpoints: Vec::new(),
+        places: Places::default(),
     });
     let mut reconciliation = Reconciliation::new(entries, question);
     reconciliation.file();
@@ -491,6 +492,7 @@ fn question() -> Question {
         delay: Duration::from_secs(900),
         now: at(12 * HOUR),
         checkpoints: Vec::new(),
+        places: Places::default(),
     }
 }
 
@@ -647,6 +649,81 @@ fn a_record_that_was_written_and_is_not_here_is_missing() {
     let mut events = told.events();
     events.push(put(&decision.key.to_string(), None));
     assert_eq!(only(&told.compare(events), FindingKind::Missing).record, Some(decision.key));
+}
+
+fn put(bucket: &str, key: &str) -> Value {
+    let mut event = event(&format!("put-{bucket}-{key}"), 200, "s3", "PutObject", json!({"bucketName": bucket, "key": key}));
+    (event["eventCategory"], event["managementEvent"]) = ("Data".into(), false.into());
+    event
+}
+
+/// The role's way out must not be an object with one of our names in somebody else's bucket.
+#[test]
+fn a_write_is_its_own_by_bucket_and_key() {
+    let told = Told::new(&[warm()]);
+    let with = |places: Places, more: &[Value]| {
+        compare(&told.entries, &told.worth, [told.events(), more.to_vec()].concat(), |question| Question { places, ..question })
+    };
+    let places = Places { evidence: Some("evidence".into()), tiles: Some("tiles".into()), ..Places::default() };
+    let ours = [put("evidence", "keys/quarantine/x"), put("tiles", "tile/0/000"), put("tiles", "checkpoint")];
+    let found = with(places.clone(), &ours);
+    assert!(found.complete, "{:#?}", found.findings);
+    let buckets: Vec<_> = found.own_writes[ROLE].buckets.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+    assert_eq!(buckets, [("evidence", 1), ("tiles", 2)]);
+    assert!(!found.coverage.cannot_see.iter().any(|text| text.contains("--tile-bucket")), "{:?}", found.coverage.cannot_see);
+    for (bucket, key) in [("elsewhere", "rec/x"), ("elsewhere", "tile/0/000"), ("tiles", "rec/x"), ("evidence", "checkpoint")] {
+        let finding = only(&with(places.clone(), &[put(bucket, key)]), FindingKind::Unannounced);
+        assert!(finding.what.starts_with("no record names this call"), "{}", finding.what);
+    }
+    // A folder does not say where it was taken from. Then the buckets are told, and that nobody compared them.
+    let found = with(Places::default(), &[put("elsewhere", "rec/x"), put("elsewhere", "tile/0/000")]);
+    assert!(found.complete && found.text().contains("elsewhere: 2"), "{}", found.text());
+    let unseen = |option: &str| found.coverage.cannot_see.iter().any(|text| text.contains(option));
+    assert!(unseen("--evidence-bucket") && unseen("--tile-bucket"), "{:?}", found.coverage.cannot_see);
+}
+
+#[test]
+fn the_copy_of_a_checkpoint_in_another_account_is_the_sealers_own() {
+    let told = Told::new(&[warm()]);
+    let with = |role: &str, places: Places, more: &[Value]| {
+        let responders = vec![role.parse().unwrap()];
+        compare(&told.entries, &told.worth, [told.events(), more.to_vec()].concat(), |question| Question {
+            responders,
+            places,
+            ..question
+        })
+    };
+    let places = |copies: &[&str]| Places {
+        copies: copies.iter().map(|&bucket| bucket.to_owned()).collect(),
+        copy_keys: ["cordon/x/8.note", "cordon/x/9.note"].map(str::to_owned).into(),
+        ..Places::default()
+    };
+    let given = || places(&["copies"]);
+    // Any function's role may be the sealer's.
+    let found = with(ROLE, given(), &[put("copies", "cordon/x/8.note"), put("copies", "cordon/x/9.note")]);
+    assert!(found.complete, "{:#?}", found.findings);
+    assert_eq!((found.own_writes[ROLE].put, found.own_writes[ROLE].copies), (2, 2));
+
+    // Nobody said that this bucket is one: the finding says what it may be.
+    let finding = only(&with(ROLE, places(&[]), &[put("copies", "cordon/x/8.note")]), FindingKind::Unannounced);
+    assert!(finding.what.contains("--copy-bucket copies"), "{}", finding.what);
+    // Another place, another name, another function.
+    for (bucket, key) in
+        [("elsewhere", "cordon/y/8.note"), ("copies", "cordon/y/8.note"), ("copies", "loot.tar"), ("copies", "rec/x")]
+    {
+        let evidence = Places { evidence: Some("evidence".into()), ..given() };
+        let finding = only(&with(ROLE, evidence, &[put(bucket, key)]), FindingKind::Unannounced);
+        assert!(!finding.what.contains("--copy-bucket"), "{}", finding.what);
+    }
+    only(&with(&format!("quarantine={ROLE}"), given(), &[put("copies", "cordon/x/8.note")]), FindingKind::Unannounced);
+    // A checkpoint that was copied, and is not here: the log that is here was cut off.
+    let finding = only(&with(ROLE, given(), &[put("copies", "cordon/x/12.note")]), FindingKind::Missing);
+    assert!(finding.what.contains("over 12 leaves"), "{}", finding.what);
+    let no_log = Places { copy_keys: [].into(), ..given() };
+    only(&with(ROLE, no_log, &[put("copies", "cordon/x/12.note")]), FindingKind::Missing);
+    // A copy that S3 refused, because it was there, is no second one.
+    let found = with(ROLE, given(), &[refused(put("copies", "cordon/x/8.note"), "PreconditionFailed")]);
+    assert!(found.complete && found.own_writes[ROLE].put_refused == 1, "{:#?}", found.findings);
 }
 
 #[test]
