@@ -78,8 +78,8 @@ pub(crate) fn run(arguments: &Datakey) -> anyhow::Result<ExitCode> {
         }
         Some(key) => {
             let wrapped = aws::runtime()?.block_on(async {
-                let config = aws::config().await;
-                KmsWrap::new(&config, CallLog::default()).wrap(key, incident, &identity).await
+                let config = aws::config().await?;
+                Ok::<_, anyhow::Error>(KmsWrap::new(&config, CallLog::default()).wrap(key, incident, &identity).await?)
             })?;
             let wrapped = Wrapped {
                 format: FORMAT.to_owned(),
@@ -139,8 +139,9 @@ pub(crate) fn identities(file: &Path) -> anyhow::Result<Identities> {
     }
     let bytes = STANDARD.decode(&wrapped.wrapped).with_context(|| format!("`{}` is no data key", file.display()))?;
     let identity = aws::runtime()?.block_on(async {
-        let config = aws::config().await;
-        KmsWrap::new(&config, CallLog::default()).unwrap(&wrapped.kms_key, &wrapped.incident, bytes).await
+        let config = aws::config().await?;
+        let wrap = KmsWrap::new(&config, CallLog::default());
+        Ok::<_, anyhow::Error>(wrap.unwrap(&wrapped.kms_key, &wrapped.incident, bytes).await?)
     });
     let identities = identity.with_context(named)?.with(|text| Identities::parse(text)).with_context(named)?;
     if identities.recipients() != [wrapped.recipient.clone()] {

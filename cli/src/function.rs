@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use aws_sdk_lambda::Client;
-use aws_sdk_lambda::error::DisplayErrorContext;
+use aws_sdk_lambda::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_lambda::operation::invoke::InvokeError;
 use aws_sdk_lambda::primitives::Blob;
 use clap::Args;
 use serde_json::{Value, json};
@@ -52,9 +53,9 @@ pub(crate) fn invoke(function: &Function, request: &Value) -> anyhow::Result<Val
         .ok_or_else(|| anyhow!("which function? Give --function NAME (the stack's output `FunctionName`)"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("could not start")?;
     runtime.block_on(async {
-        let config = aws::config().await;
+        let config = aws::config().await?;
         let call = Client::new(&config).invoke().function_name(name).payload(Blob::new(request.to_string()));
-        let answer = call.send().await.map_err(|error| anyhow!("could not invoke `{name}`: {}", DisplayErrorContext(&error)))?;
+        let answer = call.send().await.map_err(|error| anyhow!("could not invoke `{name}`: {}", why(&error)))?;
         let payload = answer.payload().map(AsRef::as_ref).unwrap_or_default();
         let payload: Value = serde_json::from_slice(payload).context("the function's answer is not JSON")?;
         if answer.function_error().is_some() {
@@ -65,6 +66,17 @@ pub(crate) fn invoke(function: &Function, request: &Value) -> anyhow::Result<Val
         }
         Ok(payload)
     })
+}
+
+/// Why it could not be invoked. Lambda's own message goes to the one who asked.
+fn why(error: &SdkError<InvokeError>) -> String {
+    let said = error.message().map(|message| format!(": {message}")).unwrap_or_default();
+    let to_do = match error.code() {
+        Some("ResourceNotFoundException") => "; are --function, AWS_REGION and AWS_PROFILE those of the stack?",
+        Some("AccessDeniedException") => "; you need lambda:InvokeFunction on it",
+        _ => "",
+    };
+    calls::cause(error) + &said + to_do
 }
 
 /// Whether the answer's outcome is this word.

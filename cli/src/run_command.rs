@@ -220,7 +220,7 @@ fn start(arguments: &Run) -> anyhow::Result<Witnessed> {
         let calls = CallLog::default();
         let config = match (&arguments.store, &arguments.kms_key) {
             (Store::Folder(_), None) => None,
-            _ => Some(aws::config().await),
+            _ => Some(aws::config().await?),
         };
         let endorser = match (key, &arguments.kms_key, &config) {
             (Some(key), _, _) => Endorser::Key(Box::new(key)),
@@ -346,7 +346,7 @@ fn record_key(text: &str) -> anyhow::Result<RecordKey> {
 pub(crate) fn show(arguments: &Show) -> anyhow::Result<ExitCode> {
     let key = record_key(&arguments.record)?;
     let shown = aws::runtime()?.block_on(async {
-        Ok::<_, anyhow::Error>(match open(&arguments.store, config_for(&arguments.store).await.as_ref(), CallLog::default())? {
+        Ok::<_, anyhow::Error>(match open(&arguments.store, config_for(&arguments.store).await?.as_ref(), CallLog::default())? {
             Opened::Folder(store) => witnessed::show(&store, &key).await?,
             Opened::Bucket(store) => witnessed::show(&store, &key).await?,
         })
@@ -367,7 +367,7 @@ pub(crate) fn output(arguments: &Output) -> anyhow::Result<ExitCode> {
     let identities = identities.as_ref();
     let mut stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned().context("could not write the output")?);
     aws::runtime()?.block_on(async {
-        match open(&arguments.store, config_for(&arguments.store).await.as_ref(), CallLog::default())? {
+        match open(&arguments.store, config_for(&arguments.store).await?.as_ref(), CallLog::default())? {
             Opened::Folder(store) => witnessed::output(&store, &key, which, identities, &mut stdout).await?,
             Opened::Bucket(store) => witnessed::output(&store, &key, which, identities, &mut stdout).await?,
         };
@@ -375,9 +375,9 @@ pub(crate) fn output(arguments: &Output) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn config_for(store: &Store) -> Option<SdkConfig> {
-    match store {
+async fn config_for(store: &Store) -> anyhow::Result<Option<SdkConfig>> {
+    Ok(match store {
         Store::Folder(_) => None,
-        Store::Bucket(_) => Some(aws::config().await),
-    }
+        Store::Bucket(_) => Some(aws::config().await?),
+    })
 }

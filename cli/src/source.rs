@@ -277,10 +277,7 @@ fn admit(object: &Object, loaded: Loaded, verifier: &mut Verifier, now: Timestam
 /// A client of the bucket, by the environment's own configuration.
 pub(crate) fn open_bucket(name: &str) -> anyhow::Result<(Runtime, S3)> {
     let runtime = aws::runtime()?;
-    let config = runtime.block_on(aws::config());
-    if config.region().is_none() {
-        bail!("which Region is `{name}` in? Set AWS_REGION, or AWS_PROFILE to a profile that has one");
-    }
+    let config = runtime.block_on(aws::config())?;
     let s3 = S3::new(&config, CallLog::default(), name.to_owned());
     Ok((runtime, s3))
 }

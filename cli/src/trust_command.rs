@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
-use aws_config::SdkConfig;
 use calls::CallLog;
 use clap::{Args, Subcommand};
 use evidence::{Keyring, PublicKey, RINGS, RingKey, RingReport, RingTrust, Rings, dsse::BUNDLE_TYPE, largest_object, ring_key};
@@ -222,7 +221,7 @@ impl Place {
     async fn open(store: &Store) -> anyhow::Result<Self> {
         Ok(match store {
             Store::Folder(folder) => Self::Folder(folder.clone()),
-            Store::Bucket(bucket) => Self::Bucket(S3::new(&config().await?, CallLog::default(), bucket.clone())),
+            Store::Bucket(bucket) => Self::Bucket(S3::new(&aws::config().await?, CallLog::default(), bucket.clone())),
         })
     }
 
@@ -285,14 +284,6 @@ impl Place {
     }
 }
 
-async fn config() -> anyhow::Result<SdkConfig> {
-    let config = aws::config().await;
-    if config.region().is_none() {
-        bail!("which Region? Set AWS_REGION, or AWS_PROFILE to a profile that has one");
-    }
-    Ok(config)
-}
-
 /// The root key at hand.
 enum Signer {
     Key(Box<LocalEndorser>),
@@ -304,7 +295,7 @@ impl Signer {
         match (&signing.key, &signing.kms_key) {
             (Some(file), _) => Ok(Self::Key(Box::new(read_key(file)?))),
             (None, Some(arn)) => {
-                let key = KmsKey::new(&config().await?, CallLog::default(), arn.clone());
+                let key = KmsKey::new(&aws::config().await?, CallLog::default(), arn.clone());
                 let public = key.public_key().await?;
                 Ok(Self::Kms(key, public))
             }
@@ -330,7 +321,7 @@ impl Signer {
 /// Reads a public key from wherever someone has it.
 async fn public_key(place: &str) -> anyhow::Result<PublicKey> {
     if place.starts_with("arn:") {
-        let key = KmsKey::new(&config().await?, CallLog::default(), place.to_owned());
+        let key = KmsKey::new(&aws::config().await?, CallLog::default(), place.to_owned());
         return key.public_key().await.with_context(|| format!("`{place}`"));
     }
     let bytes = fs::read(Path::new(place)).with_context(|| format!("could not read `{place}`"))?;

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod cause;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -13,6 +15,8 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use ids::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use cause::cause;
 
 /// The wall clock. Called at the edge only; what thinks is given its time.
 #[must_use]

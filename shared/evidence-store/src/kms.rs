@@ -1,11 +1,10 @@
 //! A key that never leaves KMS: P-256, and for checkpoints Ed25519 beside it.
 
 use aws_sdk_kms::Client;
-use aws_sdk_kms::error::{DisplayErrorContext, ProvideErrorMetadata as _};
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
 use aws_types::SdkConfig;
-use calls::CallLog;
+use calls::{CallLog, cause};
 use evidence::PublicKey;
 use evidence::log::Ed25519Key;
 use ids::Sha256;
@@ -50,7 +49,7 @@ impl KmsKey {
     async fn public_der(&self, doing: &'static str) -> Result<Vec<u8>, StoreError> {
         let answer = self.client.get_public_key().key_id(&self.key).send().await.map_err(|error| StoreError {
             doing,
-            cause: error.code().map_or_else(|| DisplayErrorContext(&error).to_string(), str::to_owned),
+            cause: cause(&error),
             passes: true,
         })?;
         let der = answer.public_key.ok_or_else(|| StoreError { doing, cause: "KMS sent none".to_owned(), passes: false })?;
@@ -81,11 +80,7 @@ impl KmsKey {
         message: &[u8],
     ) -> Result<Vec<u8>, StoreError> {
         let call = self.client.sign().key_id(&self.key).signing_algorithm(algorithm).message_type(kind).message(Blob::new(message));
-        let answer = call.send().await.map_err(|error| StoreError {
-            doing,
-            cause: error.code().map_or_else(|| DisplayErrorContext(&error).to_string(), str::to_owned),
-            passes: true,
-        })?;
+        let answer = call.send().await.map_err(|error| StoreError { doing, cause: cause(&error), passes: true })?;
         let signature =
             answer.signature.ok_or_else(|| StoreError { doing, cause: "KMS sent no signature".to_owned(), passes: false })?;
         Ok(signature.into_inner())

@@ -1,12 +1,12 @@
 //! S3 with Object Lock as a store.
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_types::SdkConfig;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use calls::CallLog;
+use calls::{CallLog, cause};
 use evidence::{dsse::BUNDLE_TYPE, largest_object};
 use ids::Sha256;
 
@@ -33,14 +33,12 @@ impl S3 {
     }
 }
 
-pub(crate) fn failed<E, R>(doing: &'static str, error: &SdkError<E, R>) -> StoreError
+pub(crate) fn failed<E>(doing: &'static str, error: &SdkError<E>) -> StoreError
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
-    R: std::fmt::Debug,
 {
     let final_answer = matches!(error.code(), Some("AccessDenied" | "NoSuchBucket" | "InvalidRequest" | "BadDigest"));
-    let cause = error.code().map_or_else(|| DisplayErrorContext(error).to_string(), str::to_owned);
-    StoreError { doing, cause, passes: !final_answer }
+    StoreError { doing, cause: cause(error), passes: !final_answer }
 }
 
 /// A digest as S3 takes it.

@@ -1,10 +1,10 @@
 //! A secret that only KMS can unwrap.
 
 use aws_sdk_kms::Client;
-use aws_sdk_kms::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::primitives::Blob;
 use aws_types::SdkConfig;
-use calls::CallLog;
+use calls::{CallLog, cause};
 use evidence::Secret;
 use ids::IncidentId;
 
@@ -55,12 +55,9 @@ impl KmsWrap {
     }
 }
 
-fn failed<E, R>(doing: &'static str, error: &SdkError<E, R>) -> StoreError
+fn failed<E>(doing: &'static str, error: &SdkError<E>) -> StoreError
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
-    R: std::fmt::Debug,
 {
-    // A code says it all; a message may quote who asked.
-    let cause = error.code().map_or_else(|| DisplayErrorContext(error).to_string(), str::to_owned);
-    StoreError { doing, cause, passes: false }
+    StoreError { doing, cause: cause(error), passes: false }
 }
