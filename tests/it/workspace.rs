@@ -74,6 +74,29 @@ fn every_crate_is_described_and_linted() {
     }
 }
 
+/// Whoever is woken by an alarm finds it in a runbook, with what it means and what to do first; and a runbook names none that cannot ring.
+#[test]
+fn every_alarm_is_in_a_runbook() {
+    let repository = scenarios::repository();
+    let template = std::fs::read_to_string(repository.join("template.yaml")).unwrap();
+    let lines: Vec<_> = template.lines().collect();
+    let is_alarm = |pair: &&[&str]| pair[1].trim() == "Type: AWS::CloudWatch::Alarm";
+    let alarms: BTreeSet<_> = lines.windows(2).filter(is_alarm).map(|pair| pair[0].trim().trim_end_matches(':')).collect();
+    assert!(alarms.len() > 10 && alarms.contains("DegradedAlarm"), "{alarms:?}");
+
+    let mut text = String::new();
+    for entry in std::fs::read_dir(repository.join("docs/runbooks")).unwrap() {
+        text += &std::fs::read_to_string(entry.unwrap().path()).unwrap();
+    }
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    let rows: BTreeMap<_, _> = rows.filter(|(name, _)| name.ends_with("Alarm")).collect();
+    assert_eq!(rows.keys().copied().collect::<BTreeSet<_>>(), alarms, "left: runbooks; right: template.yaml");
+    for (name, rest) in rows {
+        let cells: Vec<_> = rest.trim_end_matches('|').split(" | ").map(str::trim).collect();
+        assert!(cells.len() == 2 && cells.iter().all(|cell| cell.len() > 8), "{name} has a meaning and what to do: {cells:?}");
+    }
+}
+
 /// A threat that names a test which was renamed or never written is a claim without proof.
 #[test]
 fn every_test_that_the_threat_model_names_is_there() {
