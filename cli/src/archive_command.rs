@@ -32,7 +32,7 @@ Exit codes:
 
 Examples:
   cordon evidence archive s3://my-evidence 2026-q4
-  cordon evidence verify 2026-q4 --root quarantine=<fingerprint> --root seal=<fingerprint>")]
+  cordon evidence verify 2026-q4 --root quarantine=FINGERPRINT --root seal=FINGERPRINT")]
 pub(crate) struct Archive {
     /// The bucket.
     #[arg(value_name = "s3://BUCKET")]

@@ -42,11 +42,11 @@ Exit codes:
 
 Examples:
   cordon evidence verify target/drill/evidence
-  cordon evidence verify --root <fingerprint> archive/       # of the keyring's root (cordon evidence trust)
-  cordon evidence verify --root quarantine=<fingerprint> --root seal=<fingerprint> archive/       # key by key
-  cordon evidence verify --root <fingerprint> --release release.sha256 archive/
+  cordon evidence verify --root FINGERPRINT archive/       # of the keyring's root (cordon evidence trust)
+  cordon evidence verify --root quarantine=FINGERPRINT --root seal=FINGERPRINT archive/       # key by key
+  cordon evidence verify --root FINGERPRINT --release release.sha256 archive/
   cordon evidence verify s3://my-evidence --checkpoint last-quarter.note
-  cordon evidence verify archive/ --root <fingerprint> --witness 'witness.example/w1+<id>+<key>'
+  cordon evidence verify archive/ --root FINGERPRINT --witness 'witness.example/w1+ID+KEY'
   openssl pkey -pubin -in evidence.pub -outform DER | sha256sum    # a key's fingerprint")]
 pub(crate) struct Verify {
     #[command(flatten)]

@@ -27,7 +27,8 @@ Exit codes:
   2  wrong arguments
 
 Examples:
-  cordon evidence proof rec/quarantine/…-outcome.json archive/ --root seal=<fingerprint> --root quarantine=<fingerprint> -o receipt.tlog-proof")]
+  cordon evidence proof rec/quarantine/2026/11/23/02/13/66c9a00821b4aa9e84d0197b52721204.1-outcome.json archive/ \\
+      --root seal=FINGERPRINT --root quarantine=FINGERPRINT -o receipt.tlog-proof")]
 pub(crate) struct Proof {
     /// The record's key, rec/FUNCTION/YYYY/MM/DD/HH/mm/ID.ATTEMPT-KIND.json, or the path of its file.
     #[arg(value_parser = record_key)]

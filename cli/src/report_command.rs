@@ -19,28 +19,11 @@ use crate::evidence_command::{exit_code, now};
 use crate::listing::LIST;
 use crate::source::{Reading, Store, read_each, signed};
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Report {
-    Timeline(TimelineOf),
-    Slo(SloOf),
-    /// List every incident of a period, and say whether the count is proved.
-    ///
-    /// It is if every record that the sealed log names was read, and a signed checkpoint is over them. The answer names that checkpoint and its
-    /// root; without a log it says `NOT PROVED`. The leaves beside an incident are those that name its records: `cordon evidence proof` makes
-    /// a receipt for any of them.
-    Population(ListOf),
-    /// Show which controls have evidence (NIST SP 800-53, SOC 2), and which have none.
-    ///
-    /// Each with its statement, how many records claim it and some of them. That is coverage: whether a control is effective, an assessor judges.
-    Controls(ListOf),
-    Custody(CustodyOf),
-    Completeness(completeness_command::CompletenessOf),
-    Export(ExportOf),
-}
-
-/// The evidence, and where the report goes.
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
+/// The end of a report's help: what its exit codes are, and examples of that report.
+macro_rules! after_help {
+    ($examples:literal) => {
+        concat!(
+            "\
 Exit codes:
   0  verified, or self-consistent if no --root was given
   1  something does not hold (the report is written all the same, and says so first), or there is nothing to report
@@ -48,10 +31,56 @@ Exit codes:
   3  everything holds, but some records carry no endorsement (degraded)
 
 Examples:
-  cordon evidence timeline inc-582222c0ebe0c78fc33d archive/ --format html -o timeline.html
-  cordon evidence slo archive/ --from 2026-11-01 --to 2026-12-01 --target seal-lag=99%@70
-  cordon evidence population s3://my-evidence --from 2026-10-01 --to 2027-01-01 --root seal=<fingerprint> --root quarantine=<fingerprint>
-  cordon evidence export archive/ --format oscal -o results.json")]
+",
+            $examples
+        )
+    };
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Report {
+    #[command(after_long_help = after_help!("\
+  cordon evidence timeline inc-582222c0ebe0c78fc33d archive/
+  cordon evidence timeline inc-582222c0ebe0c78fc33d archive/ --root FINGERPRINT --format html -o timeline.html
+  cordon evidence timeline inc-582222c0ebe0c78fc33d s3://my-evidence --format timesketch -o timeline.jsonl"))]
+    Timeline(TimelineOf),
+    #[command(after_long_help = after_help!("\
+  cordon evidence slo archive/ --from 2026-11-01 --to 2026-12-01
+  cordon evidence slo archive/ --root FINGERPRINT --target detection=95%@300 --target seal-lag=99%@70
+  cordon evidence slo s3://my-evidence --from 2026-10-01 --to 2027-01-01 --format html -o quarter.html"))]
+    Slo(SloOf),
+    /// List every incident of a period, and say whether the count is proved.
+    ///
+    /// It is if every record that the sealed log names was read, and a signed checkpoint is over them. The answer names that checkpoint and its
+    /// root; without a log it says `NOT PROVED`. The leaves beside an incident are those that name its records: `cordon evidence proof` makes
+    /// a receipt for any of them.
+    #[command(after_long_help = after_help!("\
+  cordon evidence population archive/ --root FINGERPRINT
+  cordon evidence population s3://my-evidence --from 2026-10-01 --to 2027-01-01 --root seal=FINGERPRINT --root quarantine=FINGERPRINT
+  cordon evidence population archive/ --format csv -o incidents.csv"))]
+    Population(ListOf),
+    /// Show which controls have evidence (NIST SP 800-53, SOC 2), and which have none.
+    ///
+    /// Each with its statement, how many records claim it and some of them. That is coverage: whether a control is effective, an assessor judges.
+    #[command(after_long_help = after_help!("\
+  cordon evidence controls archive/ --root FINGERPRINT
+  cordon evidence controls archive/ --from 2026-01-01 --to 2027-01-01 --format csv -o controls.csv"))]
+    Controls(ListOf),
+    #[command(after_long_help = after_help!("\
+  cordon evidence custody rec/quarantine/2026/11/23/02/13/66c9a00821b4aa9e84d0197b52721204.1-outcome.json archive/ --root FINGERPRINT
+  cordon evidence custody archive/rec/quarantine/2026/11/23/02/13/66c9a00821b4aa9e84d0197b52721204.1-outcome.json archive/ \\
+      --trail trail/ --role quarantine=arn:aws:iam::123456789012:role/QuarantineRole"))]
+    Custody(CustodyOf),
+    Completeness(completeness_command::CompletenessOf),
+    #[command(after_long_help = after_help!("\
+  cordon evidence export archive/ --root FINGERPRINT --format ocsf -o events.jsonl
+  cordon evidence export archive/ --format ocsf --profile record_integrity
+  cordon evidence export archive/ --from 2026-10-01 --to 2027-01-01 --format oscal -o results.json"))]
+    Export(ExportOf),
+}
+
+/// The evidence, and where the report goes.
+#[derive(Debug, Args)]
 pub(crate) struct Source {
     #[command(flatten)]
     pub(crate) reading: Reading,

@@ -327,28 +327,60 @@ pub(crate) fn keygen(arguments: &Keygen) -> anyhow::Result<ExitCode> {
         .and_then(|()| opened.sync_all())
         .context("could not write the key")?;
     let fingerprint = endorser.public_key().fingerprint();
+    let (key, public) = (file.display(), file.with_extension("pub"));
+    let public = public.display();
+    // The same kind of key does either; what comes next depends on which it is to be.
     let text = format!(
-        "key          {}\nfingerprint  {fingerprint}\nto use it    cordon evidence run --key {} -- COMMAND\nto trust it  cordon evidence verify --root run={fingerprint} FOLDER\n",
-        file.display(),
-        file.display()
+        "\
+key          {key}
+fingerprint  {fingerprint}
+
+To vouch for what you run:
+  to use it    cordon evidence run --key {key} -- COMMAND
+  to trust it  cordon evidence verify --root run={fingerprint} FOLDER
+  in a keyring openssl pkey -in {key} -pubout -out {public}   # its public half, for whoever keeps the root:
+               cordon evidence trust add --key ROOT.pem --store s3://BUCKET run={public}
+
+As the root of a keyring, which names everybody's keys (keep it offline, and write the fingerprint down):
+  to use it    cordon evidence trust new --key {key} --store s3://BUCKET quarantine=KEY_ARN seal=KEY_ARN
+  to trust it  cordon evidence verify --root {fingerprint} s3://BUCKET
+"
     );
     std::io::stdout().write_all(text.as_bytes()).context("could not write the answer")?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The key in `text`, which may be a path that ends in one.
-fn record_key(text: &str) -> anyhow::Result<RecordKey> {
-    let key = text.rfind("rec/").and_then(|start| text.get(start..)).unwrap_or(text);
-    key.parse().with_context(|| format!("`{}`", text.escape_debug()))
+/// The key in `text`, which may be a path in `store` that ends in one.
+fn record_key(text: &str, store: &Store) -> anyhow::Result<RecordKey> {
+    let (place, key) = text.split_at(text.rfind("rec/").unwrap_or_default());
+    let parsed = key.parse().with_context(|| format!("`{}`", text.escape_debug()))?;
+    let place = if place == "/" { place } else { place.trim_end_matches('/') };
+    let here = match store {
+        _ if place.is_empty() => true,
+        Store::Bucket(_) => place == store.to_string(),
+        Store::Folder(folder) => {
+            std::fs::canonicalize(folder).ok().is_some_and(|folder| std::fs::canonicalize(place).ok() == Some(folder))
+        }
+    };
+    if !here {
+        // The same key may well be in both, with something else behind it.
+        bail!(
+            "`{0}` is a record in `{1}`, and `{store}` is where it would be looked for: give --store {1}",
+            text.escape_debug(),
+            place.escape_debug()
+        );
+    }
+    Ok(parsed)
 }
 
 /// Shows a record.
 pub(crate) fn show(arguments: &Show) -> anyhow::Result<ExitCode> {
-    let key = record_key(&arguments.record)?;
+    let key = record_key(&arguments.record, &arguments.store)?;
+    let place = || format!("`{}`", arguments.store);
     let shown = aws::runtime()?.block_on(async {
         Ok::<_, anyhow::Error>(match open(&arguments.store, config_for(&arguments.store).await?.as_ref(), CallLog::default())? {
-            Opened::Folder(store) => witnessed::show(&store, &key).await?,
-            Opened::Bucket(store) => witnessed::show(&store, &key).await?,
+            Opened::Folder(store) => witnessed::show(&store, &key).await.with_context(place)?,
+            Opened::Bucket(store) => witnessed::show(&store, &key).await.with_context(place)?,
         })
     })?;
     let text = if arguments.json { serde_json::to_string_pretty(&shown.statement)? + "\n" } else { shown.to_string() };
@@ -358,7 +390,8 @@ pub(crate) fn show(arguments: &Show) -> anyhow::Result<ExitCode> {
 
 /// Writes a run's output.
 pub(crate) fn output(arguments: &Output) -> anyhow::Result<ExitCode> {
-    let key = record_key(&arguments.record)?;
+    let key = record_key(&arguments.record, &arguments.store)?;
+    let place = || format!("`{}`", arguments.store);
     let which = match arguments.stream {
         StreamName::Stdout => Which::Stdout,
         StreamName::Stderr => Which::Stderr,
@@ -368,8 +401,8 @@ pub(crate) fn output(arguments: &Output) -> anyhow::Result<ExitCode> {
     let mut stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned().context("could not write the output")?);
     aws::runtime()?.block_on(async {
         match open(&arguments.store, config_for(&arguments.store).await?.as_ref(), CallLog::default())? {
-            Opened::Folder(store) => witnessed::output(&store, &key, which, identities, &mut stdout).await?,
-            Opened::Bucket(store) => witnessed::output(&store, &key, which, identities, &mut stdout).await?,
+            Opened::Folder(store) => witnessed::output(&store, &key, which, identities, &mut stdout).await.with_context(place)?,
+            Opened::Bucket(store) => witnessed::output(&store, &key, which, identities, &mut stdout).await.with_context(place)?,
         };
         Ok(ExitCode::SUCCESS)
     })

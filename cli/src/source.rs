@@ -54,6 +54,15 @@ impl std::str::FromStr for Store {
     }
 }
 
+impl std::fmt::Display for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "{}", folder.display()),
+            Self::Bucket(name) => write!(f, "s3://{name}"),
+        }
+    }
+}
+
 /// What is read, and whom the reader trusts.
 #[derive(Debug, Args)]
 pub(crate) struct Reading {

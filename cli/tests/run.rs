@@ -44,16 +44,7 @@ impl Place {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        let mut folders = vec![self.path("evidence")];
-        while let Some(next) = folders.pop() {
-            for entry in fs::read_dir(next).into_iter().flatten() {
-                let path = entry.unwrap().path();
-                if path.is_dir() { folders.push(path) } else { found.push(path) }
-            }
-        }
-        found.sort();
-        found
+        walk(self.path("evidence"))
     }
 
     /// The one file whose path has this in it.
@@ -74,6 +65,19 @@ impl Place {
         let output = self.output(&["verify", "evidence"]);
         (output.status.code(), text(&output.stdout) + &text(&output.stderr))
     }
+}
+
+/// Every file below a folder.
+fn walk(folder: PathBuf) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![folder]);
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -360,6 +364,57 @@ fn altered_and_missing_blobs_are_named() {
         fs::write(&blob, good).unwrap();
     }
     assert_eq!(place.verify().0, Some(3));
+}
+
+/// A record of one store must not be looked for in another, which may have one of the same name.
+#[test]
+fn a_record_of_another_store_is_not_taken_for_one_of_this() {
+    let place = Place::new();
+    place.output(&["run", "--store", "others", "--", "echo", "theirs"]);
+    place.output(&["run", "--", "echo", "ours"]);
+    let ours = place.file("outcome");
+    let key = ours.strip_prefix(place.path("evidence")).unwrap().to_str().unwrap();
+    let found = walk(place.path("others"));
+    let theirs = found.iter().find(|path| path.to_str().unwrap().contains("outcome")).unwrap();
+    let their_key = theirs.strip_prefix(place.path("others")).unwrap().to_str().unwrap();
+    for verb in ["show", "output"] {
+        for path in
+            [theirs.to_str().unwrap(), &format!("others/{their_key}"), &format!("s3://bucket/{key}"), &format!("nowhere/{key}")]
+        {
+            let output = place.output(&[verb, path]);
+            let said = text(&output.stderr);
+            assert!(output.status.code() == Some(1) && output.stdout.is_empty(), "{verb} {path}: {said}");
+            let store = path.split("/rec/").next().unwrap();
+            assert!(said.contains(&format!("and `evidence` is where it would be looked for: give --store {store}")), "{said}");
+        }
+        // The folder by any of its names, or the key alone.
+        for path in [key, &format!("evidence/{key}"), &format!("./others/../evidence/{key}"), ours.to_str().unwrap()] {
+            assert_eq!(place.output(&[verb, path]).status.code(), Some(0), "{verb} {path}");
+        }
+        assert_eq!(place.output(&[verb, theirs.to_str().unwrap(), "--store", "others"]).status.code(), Some(0));
+        // A key alone is looked for, and where is said.
+        let said = text(&place.output(&[verb, their_key]).stderr);
+        assert!(said.contains("`evidence`: `rec/run/") && said.contains("is not in the store"), "{said}");
+    }
+}
+
+/// A key may be somebody's own, or a keyring's root: what comes next is said of both.
+#[test]
+fn a_new_key_says_what_to_do_with_it() {
+    let place = Place::new();
+    let said = text(&place.output(&["keygen", "key.pem"]).stdout);
+    let fingerprint = said.split("fingerprint  ").nth(1).unwrap().lines().next().unwrap();
+    // What is printed can be done: its public half, a keyring with it, and the one root.
+    let pipe = "openssl pkey -in key.pem -pubout -out key.pub";
+    assert!(said.contains(pipe), "{said}");
+    assert!(Command::new("sh").current_dir(place.0.path()).args(["-c", pipe]).status().unwrap().success());
+    place.output(&["keygen", "root.pem"]);
+    place.output(&["run", "--key", "key.pem", "--", "true"]);
+    let root = text(&place.output(&["trust", "new", "--key", "root.pem", "--store", "evidence", "run=key.pub"]).stdout);
+    assert!(said.contains("run=key.pub") && root.contains(fingerprint), "{said}{root}");
+    assert!(said.contains("cordon evidence trust new --key key.pem --store s3://BUCKET quarantine=KEY_ARN seal=KEY_ARN"), "{said}");
+    assert!(said.contains(&format!("cordon evidence verify --root {fingerprint} s3://BUCKET")), "{said}");
+    assert!(said.contains(&format!("cordon evidence verify --root run={fingerprint} FOLDER")), "{said}");
 }
 
 #[test]
