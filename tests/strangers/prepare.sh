@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gets the strangers ready and prints the folder they are in: Sigstore's verifier from npm; from PyPI securesystemslib, compliance-trestle
+# Gets the strangers ready and prints the folder they are in: from npm Sigstore's verifier and age in TypeScript; from PyPI securesystemslib, compliance-trestle
 # and validators of OCSF; and a small program around Go's x/mod, if Go and Debian's golang-golang-x-mod-dev are here. Which of them are
 # missing, the tests say.
 set -euo pipefail
