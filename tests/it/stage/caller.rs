@@ -26,6 +26,7 @@ pub(crate) struct Caller {
 /// What AWS answered instead.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
+    pub(crate) status: u16,
     pub(crate) code: String,
     pub(crate) body: String,
 }
@@ -105,7 +106,7 @@ impl Refusal {
         let json: Value = serde_json::from_str(&body).unwrap_or(Value::Null);
         let named = json["__type"].as_str().or(json["Code"].as_str()).map(|name| name.rsplit('#').next().unwrap().to_owned());
         let code = named.or_else(|| texts(&body, "Code").into_iter().next()).unwrap_or_else(|| status.to_string());
-        Self { code, body }
+        Self { status, code, body }
     }
 
     /// Whether it says that the caller may not.

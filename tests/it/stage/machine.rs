@@ -1,5 +1,7 @@
 //! Machines to contain, and findings about them.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{Stage, text, texts};
@@ -76,6 +78,17 @@ impl Stage {
 
     /// As the root user, who may do anything: EC2 there is what the tests look at with their own eyes.
     pub(crate) async fn ec2(&self, action: &str, parameters: &[(&str, &str)]) -> String {
+        // The emulator's threads share its tables: now and then, under load, one that is read while another writes ends in a 500. A look is
+        // taken again; a change is not, because it may have been made.
+        for wait in [50, 200, 1000] {
+            match self.root.query("ec2", action, parameters).await {
+                Err(refusal) if refusal.status >= 500 && action.starts_with("Describe") => {
+                    eprintln!("{action} is asked again: {}", refusal.body);
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                }
+                other => return other.unwrap_or_else(|refusal| panic!("{action}: {}", refusal.body)),
+            }
+        }
         self.root.query("ec2", action, parameters).await.unwrap_or_else(|refusal| panic!("{action}: {}", refusal.body))
     }
 
