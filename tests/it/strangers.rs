@@ -1,5 +1,5 @@
-//! Strangers check what we write: `openssl` by the commands of the README, word for word; Sigstore's own library, securesystemslib, and
-//! Go's transparency log code, none of which has heard of Cordon. Each must accept what is whole and refuse what is not.
+//! Strangers check what we write: `openssl` by the commands of `docs/verify-by-hand.md`, word for word; Sigstore's own library,
+//! securesystemslib, and Go's transparency log code, none of which has heard of Cordon. Each must accept what is whole and refuse what is not.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,14 +17,16 @@ use tempfile::TempDir;
 
 use crate::outsiders::{Authority, cosign, der, vkey};
 
-/// The README's block of commands, with its example paths replaced.
-fn commands(record: &str, key: &str) -> String {
-    let readme = std::fs::read_to_string(scenarios::repository().join("README.md")).unwrap();
-    let after = readme.split("<!-- openssl -->").nth(1).unwrap();
+/// The block of commands that `docs/verify-by-hand.md` has under `mark`, with these values in place of those of its example.
+fn commands(mark: &str, values: &[(&str, &Path)]) -> String {
+    let page = std::fs::read_to_string(scenarios::repository().join("docs/verify-by-hand.md")).unwrap();
+    let after = page.split(&format!("<!-- {mark} -->")).nth(1).unwrap();
     let block = after.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
-    assert!(block.contains("RECORD=") && block.contains("KEY="), "{block}");
-    let fixed: Vec<_> = block.lines().filter(|line| !line.starts_with("RECORD=") && !line.starts_with("KEY=")).collect();
-    format!("set -e\nRECORD={record}\nKEY={key}\n{}\n", fixed.join("\n"))
+    let is_value = |line: &&str| values.iter().any(|(name, _)| line.starts_with(&format!("{name}=")));
+    let fixed: Vec<_> = block.lines().filter(|line| !is_value(line)).collect();
+    assert_eq!(block.lines().count(), fixed.len() + values.len(), "{block}");
+    let values: String = values.iter().map(|(name, value)| format!("{name}={}\n", value.display())).collect();
+    format!("set -e\n{values}{}\n", fixed.join("\n"))
 }
 
 fn records() -> Vec<PathBuf> {
@@ -46,7 +48,8 @@ fn records() -> Vec<PathBuf> {
 fn openssl(record: &str) -> (bool, String) {
     let key = scenarios::repository().join("events/records/v1/evidence.pub");
     let work = TempDir::new().unwrap();
-    let output = Command::new("sh").args(["-c", &commands(record, key.to_str().unwrap())]).current_dir(&work).output();
+    let script = commands("openssl", &[("RECORD", Path::new(record)), ("KEY", &key)]);
+    let output = Command::new("sh").args(["-c", &script]).current_dir(&work).output();
     let output = output.unwrap_or_else(|error| panic!("this test needs `sh` and `openssl`: {error}"));
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     (output.status.success(), text)
@@ -278,7 +281,7 @@ fn go_reads_the_second_signature_and_the_cosignature_and_refuses_forged_ones() {
     assert_eq!(go(&at("forged.note"), &witness), Some(false));
 }
 
-/// `openssl ts` as the authority and as the reader, by the README's own lines.
+/// `openssl ts` as the authority and as the reader, by the page's own lines.
 #[test]
 fn openssl_gives_and_verifies_the_timestamp_of_a_checkpoint() {
     let log = publish();
@@ -291,16 +294,10 @@ fn openssl_gives_and_verifies_the_timestamp_of_a_checkpoint() {
     assert!(calls::now().millis_since(token.time).abs() < 60_000, "{}", token.time);
     std::fs::write(at("checkpoint.tsr"), &answer).unwrap();
 
-    let readme = std::fs::read_to_string(scenarios::repository().join("README.md")).unwrap();
-    let block = readme.split("<!-- openssl-ts -->").nth(1).unwrap().split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
-    let own = |line: &&str| !["NOTE=", "TOKEN=", "AUTHORITY="].iter().any(|name| line.starts_with(name));
-    let lines: Vec<_> = block.lines().filter(own).collect();
-    assert_eq!(block.lines().count(), lines.len() + 3, "{block}");
     let work = TempDir::new().unwrap();
     let openssl = |note: &Path, root: &Path| {
-        let (token, lines) = (at("checkpoint.tsr"), lines.join("\n"));
-        let names = format!("NOTE={}\nTOKEN={}\nAUTHORITY={}", note.display(), token.display(), root.display());
-        let output = Command::new("sh").args(["-c", &format!("set -e\n{names}\n{lines}\n")]).current_dir(&work).output().unwrap();
+        let script = commands("openssl-ts", &[("NOTE", note), ("TOKEN", &at("checkpoint.tsr")), ("AUTHORITY", root)]);
+        let output = Command::new("sh").args(["-c", &script]).current_dir(&work).output().unwrap();
         output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
     };
     let said = openssl(&at("checkpoint"), &authority.root()).unwrap();
@@ -320,14 +317,9 @@ fn openssl_gives_and_verifies_the_timestamp_of_a_checkpoint() {
 fn a_checkpoint_is_verified_by_tools_that_know_no_notes() {
     let log = publish();
     let at = |name: &str| log.work.path().join(name);
-    // `openssl`, by the README's own lines.
-    let readme = std::fs::read_to_string(scenarios::repository().join("README.md")).unwrap();
-    let block = readme.split("<!-- openssl-note -->").nth(1).unwrap().split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
-    assert!(block.contains("NOTE=") && block.contains("KEY="), "{block}");
-    let lines: Vec<_> = block.lines().filter(|line| !line.starts_with("NOTE=") && !line.starts_with("KEY=")).collect();
     let work = TempDir::new().unwrap();
     let openssl = |note: &str| {
-        let script = format!("set -e\nNOTE={}\nKEY={}\n{}\n", at(note).display(), at("key.pem").display(), lines.join("\n"));
+        let script = commands("openssl-note", &[("NOTE", &at(note)), ("KEY", &at("key.pem"))]);
         Command::new("sh").args(["-c", &script]).current_dir(&work).output().unwrap().status.success()
     };
     let note = std::fs::read_to_string(at("checkpoint")).unwrap();
