@@ -213,12 +213,16 @@ fn records(signal: &str, due: Timestamp, answered: bool) -> Vec<(RecordKey, Vec<
 }
 
 pub(crate) fn records_of(function: &str, signal: &str, due: Timestamp, answered: bool) -> Vec<(RecordKey, Vec<u8>)> {
+    records_at(calls::now(), function, signal, due, answered)
+}
+
+/// The same of another time.
+fn records_at(now: Timestamp, function: &str, signal: &str, due: Timestamp, answered: bool) -> Vec<(RecordKey, Vec<u8>)> {
     let seed = Sha256::of(signal.as_bytes());
     let key = SigningKey::from_slice(seed.as_bytes()).unwrap();
     let mut session = Session::new(SessionId::from_random(seed.as_bytes()[..16].try_into().unwrap()), key).unwrap();
     let function: ids::FunctionName = function.parse().unwrap();
     let (incident, signal) = (IncidentId::derive("target", signal), SignalId::of_bytes(&seed));
-    let now = calls::now();
     let intent = RecordKey::new(function.clone(), now, RecordId::derive(&function, Some(&incident), &signal), 1, Kind::Intent);
     let draft = |kind, answers, due| Draft {
         key: intent.sibling(1, kind),
@@ -543,6 +547,36 @@ async fn a_silent_hour_ends_with_a_heartbeat() {
     assert_eq!((answer.batches.len(), answer.records, answer.size), (2, 0, 3), "the one found, and one with the key alone");
     assert_eq!(vault.seal().await.outcome, Said::Quiet);
     vault.assert_published().await;
+}
+
+/// An ordinary pass looks back two hours. After a silence it looks back to the last batch, whatever was written meanwhile.
+#[tokio::test]
+#[ignore = "needs the local AWS"]
+async fn a_sealer_that_was_stopped_catches_up_with_what_came_meanwhile() {
+    let vault = Vault::new().await;
+    let hours_ago = |hours: i64| Timestamp::saturating(calls::now().millis() - hours * 3_600_000);
+    let store = async |hours: i64| {
+        for (key, bytes) in records_at(hours_ago(hours), "quarantine", &format!("{hours} ago, {}", unique()), calls::now(), true) {
+            vault.evidence().create(&key.to_string(), &bytes).await.unwrap();
+        }
+    };
+    // The last batch before somebody stopped it, and what was recorded early and late in the silence, and before it.
+    let last = Batch::next(LOG, None, &Edge::default(), hours_ago(50), Vec::new()).unwrap();
+    vault.evidence().create_once(&batch_key(1), &last.to_bytes().unwrap(), "application/json").await.unwrap();
+    for hours in [49, 20, 1] {
+        store(hours).await;
+    }
+    let answer = vault.seal().await;
+    assert_eq!((answer.outcome, answer.records), (Said::Sealed, 6), "all of the silence, in one pass: {answer:?}");
+    vault.assert_published().await;
+    vault.assert_sealed_once(6).await;
+
+    // Now there is a batch of this minute, so a record that is filed that late waits for the daily pass.
+    store(20).await;
+    assert_eq!(vault.seal().await.outcome, Said::Quiet);
+    let answer = seal::handle(br#"{"cordon":"seal","hours":26}"#, &vault.sealer(&Wire::good())).await.unwrap();
+    assert_eq!(answer.records, 2);
+    vault.assert_sealed_once(8).await;
 }
 
 #[tokio::test]
