@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+mod credentials;
 mod digest;
 mod names;
 mod time;
 
+pub use credentials::{AccessKeyId, PrincipalId, RoleName, SessionName, UserName};
 pub use digest::{Hasher, ParseDigestError, Sha256};
 pub use names::{
     AccountId, EniId, FindingId, FunctionName, IncidentId, InstanceId, ParseIdError, Region, RuleName, SessionId, SgId, SignalId,

@@ -3,11 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
 
-use cedar_policy::{
-    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, Request, RestrictedExpression as Value, Schema,
-};
+use cedar_policy::{Context, Entities, Entity, EntityTypeName, ParseErrors, RestrictedExpression as Value, Schema};
 use signal::{Role, Signal, Source};
 
+use crate::question::{Case, uid};
 use crate::{Facts, Mitigation, Posture};
 
 /// All that a policy may look at.
@@ -73,21 +72,9 @@ impl Circumstances {
     }
 }
 
-/// What may be asked about a signal, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Question {
-    Isolate,
-    Propose,
-    Notify,
-}
-
 /// The schema's names, read once.
 #[derive(Debug, Clone)]
 pub(crate) struct Names {
-    function: EntityUid,
-    isolate: EntityUid,
-    propose: EntityUid,
-    notify: EntityUid,
     instance: EntityTypeName,
     role: EntityTypeName,
     mode: EntityTypeName,
@@ -95,21 +82,9 @@ pub(crate) struct Names {
     source: EntityTypeName,
 }
 
-/// One signal, ready to be asked about.
-#[derive(Debug)]
-pub(crate) struct Case {
-    resource: EntityUid,
-    context: Context,
-    pub(crate) entities: Entities,
-}
-
 impl Names {
     pub(crate) fn new() -> Result<Self, Box<ParseErrors>> {
         Ok(Self {
-            function: r#"Cordon::Function::"quarantine""#.parse()?,
-            isolate: r#"Cordon::Action::"isolate""#.parse()?,
-            propose: r#"Cordon::Action::"propose""#.parse()?,
-            notify: r#"Cordon::Action::"notify""#.parse()?,
             instance: "Cordon::Instance".parse()?,
             role: "Cordon::Role".parse()?,
             mode: "Cordon::Mode".parse()?,
@@ -151,18 +126,4 @@ impl Names {
         ])?;
         Ok(Case { resource, context, entities: Entities::from_entities([instance], Some(schema))? })
     }
-
-    pub(crate) fn request(&self, question: Question, case: &Case, schema: &Schema) -> Result<Request, Box<dyn Error>> {
-        let action = match question {
-            Question::Isolate => &self.isolate,
-            Question::Propose => &self.propose,
-            Question::Notify => &self.notify,
-        };
-        let (function, resource, context) = (self.function.clone(), case.resource.clone(), case.context.clone());
-        Ok(Request::new(function, action.clone(), resource, context, Some(schema))?)
-    }
-}
-
-fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
-    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
 }

@@ -51,6 +51,8 @@ pub enum Mode {
 pub enum Mitigation {
     /// Seal every network interface of the instance.
     IsolateInstance,
+    /// End a leaked credential by the procedure of its kind.
+    RevokeCredential,
     /// Nothing.
     None,
 }
@@ -100,6 +102,7 @@ impl Mitigation {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::IsolateInstance => "isolate-instance",
+            Self::RevokeCredential => "revoke-credential",
             Self::None => "none",
         }
     }

@@ -3,11 +3,15 @@
 mod circumstances;
 mod decision;
 mod error;
+mod leaks;
+mod opinion;
 mod playbook;
 mod policies;
+mod question;
 mod table;
 
 pub use decision::{Control, Decision, EXEMPT_TAG, Facts, Mitigation, Mode, NO_RULE, POLICY_ERROR, Posture, Verdict};
 pub use error::PlaybookError;
+pub use leaks::{LeakFacts, LeakPlaybook};
 pub use playbook::Playbook;
 pub use table::{ParsePatternError, Pattern, Row};

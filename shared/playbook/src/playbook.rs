@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use ids::{Hasher, RuleName, Sha256};
+use ids::{Hasher, Sha256};
 use signal::{FindingType, Signal};
 
-use crate::circumstances::Circumstances;
-use crate::policies::{Answer, Answers, Policies, Rule, name};
+use crate::circumstances::{Circumstances, Names};
+use crate::error::explain;
+use crate::opinion::Opinion;
+use crate::policies::{Answers, Policies};
+use crate::question::Questions;
 use crate::table::Table;
-use crate::{Control, Decision, Facts, Mitigation, NO_RULE, POLICY_ERROR, PlaybookError, Posture, Row, Verdict};
+use crate::{Control, Decision, Facts, Mitigation, PlaybookError, Posture, Row, Verdict};
 
 const POLICIES: &str = include_str!("../../../infra/policies/quarantine.cedar");
 const SCHEMA: &str = include_str!("../../../infra/policies/cordon.cedarschema");
@@ -19,10 +22,9 @@ const MITIGATIONS: &str = include_str!("../../../infra/policies/mitigations.json
 #[derive(Clone)]
 pub struct Playbook {
     policies: Policies,
+    names: Names,
     table: Table,
     digest: Sha256,
-    no_rule: RuleName,
-    policy_error: RuleName,
 }
 
 impl Playbook {
@@ -40,13 +42,16 @@ impl Playbook {
     /// # Errors
     /// With the policy or the row that is wrong, and what to do about it.
     pub fn parse(policies: &str, schema: &str, mitigations: &str) -> Result<Self, PlaybookError> {
-        Ok(Self {
-            policies: Policies::parse(policies, schema)?,
+        let other = |error: Box<_>| PlaybookError::OtherSchema { what: explain(&*error, "") };
+        let questions = Questions::new("quarantine", ["isolate", "propose", "notify"]).map_err(other)?;
+        let playbook = Self {
+            policies: Policies::parse(policies, schema, questions)?,
+            names: Names::new().map_err(other)?,
             table: Table::parse(mitigations)?,
             digest: Hasher::new("cordon/playbook/v1").part(policies).part(schema).part(mitigations).finish(),
-            no_rule: name(0, NO_RULE)?,
-            policy_error: name(0, POLICY_ERROR)?,
-        })
+        };
+        playbook.ask(&Circumstances::example()).map_err(|error| PlaybookError::OtherSchema { what: error.to_string() })?;
+        Ok(playbook)
     }
 
     /// The digest of the three texts, to the byte. It goes into every record.
@@ -83,9 +88,9 @@ impl Playbook {
     pub fn decide(&self, signal: &Signal, facts: &Facts, posture: &Posture) -> Decision {
         let row = self.row(&signal.finding.kind);
         let mitigation = row.map_or(Mitigation::None, |row| row.mitigation);
-        let answers = self.policies.ask(&Circumstances::of(signal, mitigation, *facts, *posture));
-        let answers = answers.unwrap_or_else(|_| Answers { broken: Some("The playbook".into()), ..Answers::default() });
-        let Opinion { verdict, rule, reason, would } = self.weigh(mitigation, &answers);
+        let answers = self.ask(&Circumstances::of(signal, mitigation, *facts, *posture)).unwrap_or_else(|_| Answers::none());
+        // Without a mitigation there is nothing to do or to propose, whatever a policy says.
+        let Opinion { verdict, rule, reason, would } = self.policies.weigh(mitigation == Mitigation::IsolateInstance, &answers);
 
         let row = row.filter(|_| verdict != Verdict::NotifyOnly);
         // A row's controls are what doing it is evidence for: a person who is asked has not done it.
@@ -100,45 +105,11 @@ impl Playbook {
             would,
         }
     }
+}
 
-    fn weigh(&self, mitigation: Mitigation, answers: &Answers<'_>) -> Opinion {
-        // Without a mitigation there is nothing to do or to propose, whatever a policy says.
-        let (isolate, propose) = match mitigation {
-            Mitigation::None => (Answer::default(), Answer::default()),
-            Mitigation::IsolateInstance => (answers.isolate, answers.propose),
-        };
-        let would = isolate.permit.or(propose.permit);
-
-        if let Some(broken) = &answers.broken {
-            let (verdict, then) = match (mitigation, propose.forbid) {
-                (Mitigation::IsolateInstance, None) => (Verdict::AskHuman, "a person decides".to_owned()),
-                (_, Some(forbid)) => (Verdict::NotifyOnly, format!("nothing is done, as `{}` holds", forbid.name)),
-                (Mitigation::None, None) => (Verdict::NotifyOnly, "a person looks at it".to_owned()),
-            };
-            let reason = format!("{broken} could not be evaluated: {then}.");
-            return Opinion { verdict, rule: self.policy_error.clone(), reason, would: would.map(|rule| rule.name.clone()) };
-        }
-        if let Some(permit) = isolate.allowed() {
-            return Opinion::of(Verdict::Do, permit, None);
-        }
-        if let Some(permit) = propose.allowed() {
-            return match isolate.overruled() {
-                Some((forbid, _)) => Opinion::of(Verdict::AskHuman, forbid, would),
-                None => Opinion::of(Verdict::AskHuman, permit, None),
-            };
-        }
-        if let Some((forbid, _)) = propose.overruled().or(isolate.overruled()) {
-            return Opinion::of(Verdict::NotifyOnly, forbid, would);
-        }
-        match answers.notify.allowed() {
-            Some(permit) => Opinion::of(Verdict::NotifyOnly, permit, None),
-            None => Opinion {
-                verdict: Verdict::NotifyOnly,
-                rule: self.no_rule.clone(),
-                reason: "No policy answers for this: a person looks at it.".into(),
-                would: None,
-            },
-        }
+impl Playbook {
+    fn ask(&self, it: &Circumstances) -> Result<Answers<'_>, Box<dyn std::error::Error>> {
+        self.policies.ask(|schema| self.names.case(it, schema))
     }
 }
 
@@ -148,16 +119,28 @@ impl fmt::Debug for Playbook {
     }
 }
 
-/// A decision, before the mitigation table adds its part.
-struct Opinion {
-    verdict: Verdict,
-    rule: RuleName,
-    reason: String,
-    would: Option<RuleName>,
-}
+#[cfg(test)]
+mod tests {
+    use signal::Role;
 
-impl Opinion {
-    fn of(verdict: Verdict, rule: &Rule, would: Option<&Rule>) -> Self {
-        Self { verdict, rule: rule.name.clone(), reason: rule.reason.clone(), would: would.map(|rule| rule.name.clone()) }
+    use super::*;
+    use crate::Mode;
+
+    /// So the shipped permits never disagree, and the one that answers is not chosen by its name.
+    #[test]
+    fn before_the_forbids_exactly_one_permit_answers() {
+        let playbook = Playbook::shipped().unwrap();
+        for severity in [0, 399, 400, 699, 700, 899, 900, 1000] {
+            for role in [Role::Actor, Role::Target, Role::Unstated] {
+                for mitigation in [Mitigation::IsolateInstance, Mitigation::None] {
+                    for inside in [true, false] {
+                        let posture = Posture { mode: Mode::Act, ..Posture::default() };
+                        let it = Circumstances { severity, role, mitigation, inside, posture, ..Circumstances::example() };
+                        let permits = playbook.policies.permits(|schema| playbook.names.case(&it, schema));
+                        assert_eq!(permits.len(), 1, "{it:?}: {permits:?}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -8,8 +8,8 @@ use cedar_policy::{
 };
 use ids::RuleName;
 
-use crate::circumstances::{Case, Circumstances, Names, Question};
 use crate::error::explain;
+use crate::question::{Case, Question, Questions};
 use crate::table::is_kebab;
 use crate::{NO_RULE, POLICY_ERROR, PlaybookError};
 
@@ -29,7 +29,9 @@ pub(crate) struct Policies {
     permits: PolicySet,
     rules: BTreeMap<PolicyId, Rule>,
     schema: Schema,
-    names: Names,
+    questions: Questions,
+    pub(crate) no_rule: RuleName,
+    pub(crate) policy_error: RuleName,
 }
 
 /// What the policies say to one question. Of several policies, the one whose name comes first.
@@ -44,11 +46,18 @@ pub(crate) struct Answer<'a> {
 /// What they say to all three.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Answers<'a> {
-    pub(crate) isolate: Answer<'a>,
+    pub(crate) act: Answer<'a>,
     pub(crate) propose: Answer<'a>,
     pub(crate) notify: Answer<'a>,
     /// What could not be evaluated.
     pub(crate) broken: Option<String>,
+}
+
+impl Answers<'_> {
+    /// The schema did not describe what was asked.
+    pub(crate) fn none() -> Self {
+        Self { broken: Some("The playbook".into()), ..Self::default() }
+    }
 }
 
 impl<'a> Answer<'a> {
@@ -64,9 +73,8 @@ impl<'a> Answer<'a> {
 }
 
 impl Policies {
-    pub(crate) fn parse(text: &str, schema: &str) -> Result<Self, PlaybookError> {
+    pub(crate) fn parse(text: &str, schema: &str, questions: Questions) -> Result<Self, PlaybookError> {
         let schema = read_schema(schema)?;
-        let names = Names::new().map_err(|error| PlaybookError::OtherSchema { what: explain(&*error, "") })?;
         let (mut all, mut permits, mut rules) = (PolicySet::new(), PolicySet::new(), BTreeMap::new());
         for (number, policy) in read(text)? {
             let rule = rule(number, &policy)?;
@@ -80,25 +88,23 @@ impl Policies {
             rules.insert(id, rule);
         }
         validate(&all, &schema, text)?;
-        let policies = Self { all, permits, rules, schema, names };
-        policies.ask(&Circumstances::example()).map_err(|error| PlaybookError::OtherSchema { what: error.to_string() })?;
-        Ok(policies)
+        Ok(Self { all, permits, rules, schema, questions, no_rule: name(0, NO_RULE)?, policy_error: name(0, POLICY_ERROR)? })
     }
 
-    /// Asks all three questions.
+    /// Asks all three questions about a case that `of` makes by the schema.
     ///
     /// # Errors
-    /// If the schema does not describe them. `parse` has tried, so this does not happen.
-    pub(crate) fn ask(&self, it: &Circumstances) -> Result<Answers<'_>, Box<dyn Error>> {
-        let case = self.names.case(it, &self.schema)?;
+    /// If the schema does not describe it. Who reads a playbook tries an example, so this does not happen afterwards.
+    pub(crate) fn ask(&self, of: impl FnOnce(&Schema) -> Result<Case, Box<dyn Error>>) -> Result<Answers<'_>, Box<dyn Error>> {
+        let case = of(&self.schema)?;
         let mut broken = BTreeSet::new();
         let mut answer = |question| self.answer(question, &case, &mut broken);
-        let (isolate, propose, notify) = (answer(Question::Isolate)?, answer(Question::Propose)?, answer(Question::Notify)?);
-        Ok(Answers { isolate, propose, notify, broken: broken.first().map(|id| format!("The policy `{id}`")) })
+        let (act, propose, notify) = (answer(Question::Act)?, answer(Question::Propose)?, answer(Question::Notify)?);
+        Ok(Answers { act, propose, notify, broken: broken.first().map(|id| format!("The policy `{id}`")) })
     }
 
     fn answer(&self, question: Question, case: &Case, broken: &mut BTreeSet<PolicyId>) -> Result<Answer<'_>, Box<dyn Error>> {
-        let request = self.names.request(question, case, &self.schema)?;
+        let request = self.questions.request(question, case, &self.schema)?;
         let response = Authorizer::new().is_authorized(&request, &self.all, &case.entities);
         broken.extend(
             response.diagnostics().errors().map(|AuthorizationError::PolicyEvaluationError(error)| error.policy_id().clone()),
@@ -159,7 +165,7 @@ fn rule(number: usize, policy: &Policy) -> Result<Rule, PlaybookError> {
     Ok(Rule { name, reason: reason.to_owned() })
 }
 
-pub(crate) fn name(number: usize, id: &str) -> Result<RuleName, PlaybookError> {
+fn name(number: usize, id: &str) -> Result<RuleName, PlaybookError> {
     let name = if is_kebab(id) { id.parse().ok() } else { None };
     name.ok_or_else(|| PlaybookError::BadId { number, id: id.to_owned() })
 }
@@ -176,37 +182,15 @@ fn validate(policies: &PolicySet, schema: &Schema, text: &str) -> Result<(), Pla
 }
 
 #[cfg(test)]
-mod tests {
-    use signal::Role;
-
-    use super::*;
-    use crate::{Mitigation, Mode, Posture};
-
-    /// So the shipped permits never disagree, and the one that answers is not chosen by its name.
-    #[test]
-    fn before_the_forbids_exactly_one_permit_answers() {
-        let [text, schema] =
-            [include_str!("../../../infra/policies/quarantine.cedar"), include_str!("../../../infra/policies/cordon.cedarschema")];
-        let policies = Policies::parse(text, schema).unwrap();
-        for severity in [0, 399, 400, 699, 700, 899, 900, 1000] {
-            for role in [Role::Actor, Role::Target, Role::Unstated] {
-                for mitigation in [Mitigation::IsolateInstance, Mitigation::None] {
-                    for inside in [true, false] {
-                        let posture = Posture { mode: Mode::Act, ..Posture::default() };
-                        let it = Circumstances { severity, role, mitigation, inside, posture, ..Circumstances::example() };
-                        let case = policies.names.case(&it, &policies.schema).unwrap();
-                        let permits: BTreeSet<_> = [Question::Isolate, Question::Propose, Question::Notify]
-                            .into_iter()
-                            .flat_map(|question| {
-                                let request = policies.names.request(question, &case, &policies.schema).unwrap();
-                                let response = Authorizer::new().is_authorized(&request, &policies.permits, &case.entities);
-                                response.diagnostics().reason().cloned().collect::<Vec<_>>()
-                            })
-                            .collect();
-                        assert_eq!(permits.len(), 1, "{it:?}: {permits:?}");
-                    }
-                }
-            }
-        }
+impl Policies {
+    /// The permits that answer a case, whatever forbids it.
+    pub(crate) fn permits(&self, of: impl FnOnce(&Schema) -> Result<Case, Box<dyn Error>>) -> BTreeSet<String> {
+        let Ok(case) = of(&self.schema) else { return BTreeSet::new() };
+        let asked = [Question::Act, Question::Propose, Question::Notify].into_iter().flat_map(|question| {
+            let request = self.questions.request(question, &case, &self.schema).ok()?;
+            let response = Authorizer::new().is_authorized(&request, &self.permits, &case.entities);
+            Some(response.diagnostics().reason().map(ToString::to_string).collect::<Vec<_>>())
+        });
+        asked.flatten().collect()
     }
 }

@@ -159,6 +159,9 @@ impl Table {
                     return refuse(format!("`{field}` is empty: a responder needs it"));
                 }
             }
+            if row.mitigation == Mitigation::RevokeCredential {
+                return refuse("credentials are not revoked by this table: use `isolate-instance` or `none`".into());
+            }
             for pattern in &row.findings {
                 let kinds = parts(&pattern.0).map(|pattern| known.iter().filter(move |kind| fits(pattern, **kind)));
                 let mut kinds = kinds.into_iter().flatten().peekable();

@@ -6,6 +6,7 @@ use ids::{AccountId, IncidentId, InstanceId, Region, Sha256, SignalId};
 use serde::{Deserialize, Serialize};
 
 use crate::finding_type::Resource;
+use crate::leak;
 use crate::loose::{Part, Scalar};
 use crate::signal::target;
 use crate::wire;
@@ -48,7 +49,7 @@ pub fn parse(bytes: &[u8], door: &Door) -> Result<Signal, Box<Refused>> {
 }
 
 /// JSON, and no more than that.
-fn read(bytes: &[u8]) -> Result<wire::Event, Refusal> {
+pub(crate) fn read(bytes: &[u8]) -> Result<wire::Event, Refusal> {
     if bytes.len() > MAX_EVENT_BYTES {
         return Err(Refusal::TooLarge { bytes: bytes.len() as u64, limit: MAX_EVENT_BYTES as u64 });
     }
@@ -95,7 +96,7 @@ fn admit(event: &wire::Event, door: &Door, sha256: Sha256) -> Result<Signal, Ref
 }
 
 /// The finding's account: the envelope's own, or any if the configured administrator delivers it.
-fn account(event: &wire::Event, detail: &wire::Detail, door: &Door) -> Result<AccountId, Refusal> {
+pub(crate) fn account(event: &wire::Event, detail: &wire::Detail, door: &Door) -> Result<AccountId, Refusal> {
     let envelope: AccountId = event.account.require("account")?;
     let finding: AccountId = detail.account_id.require("detail.accountId")?;
     if finding == envelope || door.administrator.as_ref() == Some(&envelope) {
@@ -105,7 +106,7 @@ fn account(event: &wire::Event, detail: &wire::Detail, door: &Door) -> Result<Ac
     }
 }
 
-fn finding(detail: &wire::Detail, sha256: Sha256) -> Result<Finding, Refusal> {
+pub(crate) fn finding(detail: &wire::Detail, sha256: Sha256) -> Result<Finding, Refusal> {
     let none = wire::Service::default();
     let service = detail.service.get().unwrap_or(&none);
     let kind: FindingType = detail.kind.require("detail.type")?;
@@ -152,7 +153,7 @@ fn instance<'a>(resource: &'a wire::Resource, kind: &FindingType) -> Result<&'a 
 }
 
 /// A finding about an instance stays in the instance's Region, even in the organisation's second copy.
-fn region(event: &wire::Event, detail: &wire::Detail) -> Result<Region, Refusal> {
+pub(crate) fn region(event: &wire::Event, detail: &wire::Detail) -> Result<Region, Refusal> {
     let envelope: Region = event.region.require("region")?;
     let finding: Region = detail.region.require("detail.region")?;
     if finding == envelope { Ok(finding) } else { Err(Refusal::RegionMismatch { envelope, finding }) }
@@ -167,8 +168,10 @@ fn sample(detail: &wire::Detail) -> bool {
         info.sample.is_true() || nested().as_ref().and_then(Part::get).is_some_and(|nested| nested.sample.is_true())
     });
     let generated = |id: &Scalar| id.text().is_some_and(|id| id.starts_with("GeneratedFinding"));
-    let instance = detail.resource.get().and_then(|resource| resource.instance_details.get());
+    let resource = detail.resource.get();
+    let instance = resource.and_then(|resource| resource.instance_details.get());
     marked
+        || resource.is_some_and(leak::generated)
         || instance.is_some_and(|instance| {
             instance.instance_id.text() == Some("i-99999999")
                 || instance.image_id.text() == Some("ami-99999999")
@@ -231,7 +234,7 @@ fn is_state(text: &str) -> bool {
 }
 
 /// The other ends of the action, each once.
-fn remotes(action: &wire::Action) -> Vec<Remote> {
+pub(crate) fn remotes(action: &wire::Action) -> Vec<Remote> {
     let connections = action.network_connection_action.get().into_iter();
     let probes = action.port_probe_action.get().into_iter().flat_map(|probe| probe.port_probe_details.objects());
     let calls = action.aws_api_call_action.get();

@@ -82,6 +82,20 @@ pub enum Refusal {
         /// What it is about.
         resource: Resource,
     },
+    /// A known type about something that is not a credential: it belongs to another function.
+    #[error("`{kind}` is about {resource}, not a credential")]
+    NotForCredentials {
+        /// The type.
+        kind: FindingType,
+        /// What it is about.
+        resource: Resource,
+    },
+    /// A Health event that does not report leaked credentials.
+    #[error("`{found}` at `detail.eventTypeCode` reports no leaked credential")]
+    NoCredentialReport {
+        /// What it says.
+        found: Excerpt,
+    },
     /// The finding is about an instance and names none.
     #[error("no instance at `detail.resource.instanceDetails.instanceId`")]
     NoInstance,
@@ -110,6 +124,8 @@ impl Refusal {
             Self::UnknownFindingType { .. } => "unknown_finding_type",
             Self::UnknownResourceType { .. } => "unknown_resource_type",
             Self::NotForInstances { .. } => "not_for_instances",
+            Self::NotForCredentials { .. } => "not_for_credentials",
+            Self::NoCredentialReport { .. } => "no_credential_report",
             Self::NoInstance => "no_instance",
             Self::BadField { .. } => "bad_field",
         }

@@ -3,7 +3,7 @@
 use redact::Redactor;
 use serde::{Deserialize, Serialize};
 
-use crate::{Excerpt, Refusal, Refused, Remote, Signal};
+use crate::{Credential, Excerpt, Leak, Refusal, Refused, Remote, Signal};
 
 /// Something that was taken out of a record's text. Where a text stays, a mark stands there: `[redacted: email]`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -101,11 +101,24 @@ impl<'a> Strip<'a> {
         signal.remote.retain(|remote| self.may_stay("signal.remote", &Remote { port: None, ..remote.clone() }));
     }
 
+    /// Strips a report of a leak of what others could write into it. Names of principals and keys stay: they say what it is about.
+    pub fn leak(&mut self, leak: &mut Leak) {
+        self.excerpt("signal.event_id", &mut leak.event_id);
+        self.excerpt("signal.report", &mut leak.report);
+        if let Credential::Federated { name, .. } = &mut leak.credential {
+            self.excerpt("signal.credential.name", name);
+        }
+        leak.remote.retain(|remote| self.may_stay("signal.remote", &Remote { port: None, ..remote.clone() }));
+    }
+
     /// Strips a refusal of what it quotes of the event.
     pub fn refused(&mut self, refused: &mut Refused) {
         let field = "refused.refusal";
         let unmarked = match &mut refused.refusal {
-            Refusal::WrongSource { found } | Refusal::WrongDetailType { found } | Refusal::UnknownResourceType { found } => {
+            Refusal::WrongSource { found }
+            | Refusal::WrongDetailType { found }
+            | Refusal::UnknownResourceType { found }
+            | Refusal::NoCredentialReport { found } => {
                 self.excerpt(field, found);
                 None
             }
@@ -122,6 +135,7 @@ impl<'a> Strip<'a> {
             | Refusal::AccountMismatch { .. }
             | Refusal::RegionMismatch { .. }
             | Refusal::NotForInstances { .. }
+            | Refusal::NotForCredentials { .. }
             | Refusal::NoInstance => None,
         };
         if let Some(problem) = unmarked {

@@ -40,11 +40,27 @@ shapes! {
         created_at: Scalar,
         updated_at: Scalar,
         resource: Part<Resource>,
+        /// In a Health event this is a string, and not read.
         service: Part<Service>,
+        // Of a Health event (AWS Health user guide, "Reference: AWS Health events Amazon EventBridge schema").
+        event_arn: Scalar,
+        event_type_code: Scalar,
+        affected_account: Scalar,
+        affected_entities: List<Part<Entity>, 1000>,
+    }
+    Entity {
+        entity_value: Scalar,
     }
     Resource {
         resource_type: Scalar,
         instance_details: Part<Instance>,
+        access_key_details: Part<AccessKey>,
+    }
+    AccessKey {
+        access_key_id: Scalar,
+        principal_id: Scalar,
+        user_type: Scalar,
+        user_name: Scalar,
     }
     Instance {
         instance_id: Scalar,

@@ -12,7 +12,9 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_event_has_a_snapshot_and_every_snapshot_an_event() {
-    let events = stems("../../events/guardduty", ".json");
-    assert!(events.len() >= 24);
-    assert_eq!(stems("tests/snapshots", ".snap"), events);
+    for (events, snapshots) in [("../../events/guardduty", "tests/snapshots"), ("../../events/leaks", "tests/snapshots/leaks")] {
+        let events = stems(events, ".json");
+        assert!(events.len() >= 24);
+        assert_eq!(stems(snapshots, ".snap"), events);
+    }
 }

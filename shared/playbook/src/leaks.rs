@@ -1,0 +1,304 @@
+//! The playbook for leaked credentials.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::error::Error;
+use std::fmt;
+
+use cedar_policy::{Context, Entities, Entity, EntityTypeName, ParseErrors, RestrictedExpression as Value, Schema};
+use ids::{Hasher, Sha256};
+use serde::Deserialize;
+use signal::{Credential, Leak, LeakSource, Trust};
+
+use crate::error::explain;
+use crate::opinion::Opinion;
+use crate::policies::{Answers, Policies};
+use crate::question::{Case, Questions, uid};
+use crate::{Control, Decision, Mitigation, PlaybookError, Posture, Verdict};
+
+const POLICIES: &str = include_str!("../../../infra/policies/revoke.cedar");
+const SCHEMA: &str = include_str!("../../../infra/policies/revoke.cedarschema");
+const CONTROLS: &str = include_str!("../../../infra/policies/revocation.json");
+
+/// What a report without a severity of its own counts as, in hundredths: High.
+const REPORTED: u16 = 800;
+/// What a suspicion without a severity of its own counts as: Medium.
+const SUSPECTED: u16 = 500;
+
+/// What is known of a credential beside the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LeakFacts {
+    /// The deployed configuration names its principal: Cordon's own, break-glass.
+    pub protected: bool,
+    /// There is a procedure that ends credentials of this kind.
+    pub procedure: bool,
+}
+
+/// What is pre-approved about leaked credentials: Cedar policies, read and checked.
+#[derive(Clone)]
+pub struct LeakPlaybook {
+    policies: Policies,
+    names: Names,
+    controls: Controls,
+    digest: Sha256,
+}
+
+/// The file beside the policies.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Controls {
+    /// What every decision is evidence for, whatever it says.
+    every_decision: Vec<Control>,
+    /// What revoking is evidence for, beyond that.
+    revocation: Vec<Control>,
+}
+
+impl LeakPlaybook {
+    /// The playbook in `infra/policies`, as it was when this was built.
+    ///
+    /// # Errors
+    /// If it is not a playbook, which a test rules out.
+    pub fn shipped() -> Result<Self, PlaybookError> {
+        Self::parse(POLICIES, SCHEMA, CONTROLS)
+    }
+
+    /// Reads a playbook, and refuses what it is not sure of.
+    ///
+    /// # Errors
+    /// With what is wrong, and what to do about it.
+    pub fn parse(policies: &str, schema: &str, controls: &str) -> Result<Self, PlaybookError> {
+        let other = |error: Box<_>| PlaybookError::OtherSchema { what: explain(&*error, "") };
+        let questions = Questions::new("revoke", ["revoke", "proposeRevocation", "notifyOfLeak"]).map_err(other)?;
+        let playbook = Self {
+            policies: Policies::parse(policies, schema, questions)?,
+            names: Names::new().map_err(other)?,
+            controls: serde_json::from_str(controls).map_err(|error| PlaybookError::Table { what: error.to_string() })?,
+            digest: Hasher::new("cordon/leak-playbook/v1").part(policies).part(schema).part(controls).finish(),
+        };
+        playbook.ask(&Circumstances::example()).map_err(|error| PlaybookError::OtherSchema { what: error.to_string() })?;
+        Ok(playbook)
+    }
+
+    /// The digest of the texts, to the byte. It goes into every record.
+    #[must_use]
+    pub fn digest(&self) -> Sha256 {
+        self.digest
+    }
+
+    /// What any decision is evidence for, whatever comes of it.
+    #[must_use]
+    pub fn deciding(&self) -> &[Control] {
+        &self.controls.every_decision
+    }
+
+    /// What is to happen about `leak`. As with findings, a policy that cannot be evaluated leaves the matter to a person.
+    #[must_use]
+    pub fn decide(&self, leak: &Leak, facts: LeakFacts, posture: &Posture) -> Decision {
+        let answers = self.ask(&Circumstances::of(leak, facts, *posture)).unwrap_or_else(|_| Answers::none());
+        let Opinion { verdict, rule, reason, would } = self.policies.weigh(true, &answers);
+        let doing = if verdict == Verdict::Do { &self.controls.revocation[..] } else { &[] };
+        let controls: BTreeSet<_> = self.deciding().iter().chain(doing).collect();
+        Decision {
+            verdict,
+            mitigation: if verdict == Verdict::NotifyOnly { Mitigation::None } else { Mitigation::RevokeCredential },
+            rule,
+            reason,
+            controls: controls.into_iter().cloned().collect(),
+            would,
+        }
+    }
+
+    fn ask(&self, it: &Circumstances) -> Result<Answers<'_>, Box<dyn Error>> {
+        self.policies.ask(|schema| self.names.case(it, schema))
+    }
+}
+
+impl fmt::Debug for LeakPlaybook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeakPlaybook").field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
+/// All that a policy may look at.
+#[derive(Debug, Clone)]
+struct Circumstances {
+    target: String,
+    account: String,
+    source: LeakSource,
+    trust: Trust,
+    suspected: bool,
+    credential: &'static str,
+    finding_type: String,
+    severity: u16,
+    exercise: bool,
+    archived: bool,
+    facts: LeakFacts,
+    posture: Posture,
+}
+
+impl Circumstances {
+    fn of(leak: &Leak, facts: LeakFacts, posture: Posture) -> Self {
+        let finding = leak.finding.as_ref();
+        Self {
+            target: leak.target(),
+            account: leak.account.to_string(),
+            source: leak.source,
+            trust: leak.trust,
+            suspected: leak.suspected,
+            credential: word(&leak.credential),
+            finding_type: finding.map(|finding| finding.kind.to_string()).unwrap_or_default(),
+            severity: finding.map_or(if leak.suspected { SUSPECTED } else { REPORTED }, |finding| finding.severity.hundredths()),
+            exercise: leak.is_exercise(),
+            archived: finding.is_some_and(|finding| finding.archived),
+            facts,
+            posture,
+        }
+    }
+
+    /// Nothing in particular: to find out whether a schema fits.
+    fn example() -> Self {
+        Self {
+            target: "iam:key:123456789012:AKIAIOSFODNN7EXAMPLE".into(),
+            account: "123456789012".into(),
+            source: LeakSource::GuardDuty,
+            trust: Trust::Platform,
+            suspected: false,
+            credential: "user-key",
+            finding_type: String::new(),
+            severity: REPORTED,
+            exercise: false,
+            archived: false,
+            facts: LeakFacts::default(),
+            posture: Posture::default(),
+        }
+    }
+}
+
+/// The kind of credential, as the schema spells it.
+fn word(credential: &Credential) -> &'static str {
+    match credential {
+        Credential::UserKey { .. } => "user-key",
+        Credential::UserSession { .. } => "user-session",
+        Credential::Federated { .. } => "federated",
+        Credential::RoleSession { .. } => "role-session",
+        Credential::InstanceSession { .. } => "instance-session",
+        Credential::WholeRole { .. } => "whole-role",
+        Credential::Root { .. } => "root",
+    }
+}
+
+/// The schema's names, read once.
+#[derive(Debug, Clone)]
+struct Names {
+    resource: EntityTypeName,
+    credential: EntityTypeName,
+    source: EntityTypeName,
+    trust: EntityTypeName,
+    mode: EntityTypeName,
+}
+
+impl Names {
+    fn new() -> Result<Self, Box<ParseErrors>> {
+        Ok(Self {
+            resource: "Cordon::Credential".parse()?,
+            credential: "Cordon::CredentialKind".parse()?,
+            source: "Cordon::LeakSource".parse()?,
+            trust: "Cordon::Trust".parse()?,
+            mode: "Cordon::Mode".parse()?,
+        })
+    }
+
+    fn case(&self, it: &Circumstances, schema: &Schema) -> Result<Case, Box<dyn Error>> {
+        let text = |text: &str| Value::new_string(text.to_owned());
+        let word = |kind: &EntityTypeName, word: &str| Value::new_entity_uid(uid(kind, word));
+        let resource = uid(&self.resource, &it.target);
+        let attributes = HashMap::from([("account".into(), text(&it.account))]);
+        let entity = Entity::new(resource.clone(), attributes, HashSet::new())?;
+        let context = Context::from_pairs([
+            ("source".into(), word(&self.source, it.source.as_str())),
+            ("trust".into(), word(&self.trust, it.trust.as_str())),
+            ("suspected".into(), Value::new_bool(it.suspected)),
+            ("credential".into(), word(&self.credential, it.credential)),
+            ("findingType".into(), text(&it.finding_type)),
+            ("severity".into(), Value::new_long(it.severity.into())),
+            ("exercise".into(), Value::new_bool(it.exercise)),
+            ("archived".into(), Value::new_bool(it.archived)),
+            ("procedure".into(), Value::new_bool(it.facts.procedure)),
+            ("protected".into(), Value::new_bool(it.facts.protected)),
+            ("mode".into(), word(&self.mode, it.posture.mode.as_str())),
+            ("stop".into(), Value::new_bool(it.posture.stop)),
+            ("drill".into(), Value::new_bool(it.posture.drill)),
+        ])?;
+        Ok(Case { resource, context, entities: Entities::from_entities([entity], Some(schema))? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [&str; 7] = ["user-key", "user-session", "federated", "role-session", "instance-session", "whole-role", "root"];
+    const SOURCES: [LeakSource; 4] = [LeakSource::GuardDuty, LeakSource::Health, LeakSource::Hand, LeakSource::Drill];
+    const TRUSTS: [Trust; 4] = [Trust::Unsigned, Trust::Signed, Trust::Person, Trust::Platform];
+
+    /// So the shipped permits never disagree, and the one that answers is not chosen by its name.
+    #[test]
+    fn before_the_forbids_exactly_one_permit_answers() {
+        let playbook = LeakPlaybook::shipped().unwrap();
+        for severity in [0, 399, 400, 699, 700, 1000] {
+            for (credential, source, trust) in KINDS
+                .into_iter()
+                .flat_map(|kind| SOURCES.into_iter().flat_map(move |source| TRUSTS.map(|trust| (kind, source, trust))))
+            {
+                for (procedure, suspected) in [(true, true), (true, false), (false, true), (false, false)] {
+                    let facts = LeakFacts { procedure, protected: false };
+                    let it = Circumstances { severity, credential, source, trust, facts, suspected, ..Circumstances::example() };
+                    let permits = playbook.policies.permits(|schema| playbook.names.case(&it, schema));
+                    assert_eq!(permits.len(), 1, "{it:?}: {permits:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_is_believed_and_can_be_ended_exactly_is_ended_without_a_person() {
+        let playbook = LeakPlaybook::shipped().unwrap();
+        let act = Posture { mode: crate::Mode::Act, ..Posture::default() };
+        let can = LeakFacts { procedure: true, protected: false };
+        let base = Circumstances { posture: act, facts: can, ..Circumstances::example() };
+        let verdict = |it: &Circumstances| {
+            let opinion = playbook.policies.weigh(true, &playbook.ask(it).unwrap());
+            (opinion.verdict, opinion.rule.to_string())
+        };
+        let rule = |verdict, rule: &str| (verdict, rule.to_owned());
+        for kind in ["user-key", "user-session", "role-session", "instance-session"] {
+            assert_eq!(verdict(&Circumstances { credential: kind, ..base.clone() }), rule(Verdict::Do, "high-leak-revokes"));
+        }
+        for (it, expected) in [
+            (Circumstances { credential: "whole-role", ..base.clone() }, rule(Verdict::AskHuman, "whole-role-asks")),
+            (Circumstances { trust: Trust::Unsigned, ..base.clone() }, rule(Verdict::AskHuman, "unsigned-report-asks")),
+            (Circumstances { severity: 500, ..base.clone() }, rule(Verdict::AskHuman, "medium-leak-asks")),
+            (Circumstances { severity: 200, ..base.clone() }, rule(Verdict::NotifyOnly, "low-leak-notifies")),
+            (
+                Circumstances { credential: "root", facts: LeakFacts::default(), ..base.clone() },
+                rule(Verdict::AskHuman, "no-procedure-asks"),
+            ),
+            (
+                Circumstances { facts: LeakFacts { protected: true, ..can }, ..base.clone() },
+                rule(Verdict::AskHuman, "protected-never-revoked"),
+            ),
+            (
+                Circumstances { posture: Posture { stop: true, ..act }, source: LeakSource::Hand, ..base.clone() },
+                rule(Verdict::NotifyOnly, "leak-global-stop"),
+            ),
+            (Circumstances { posture: Posture::default(), ..base.clone() }, rule(Verdict::NotifyOnly, "leak-observe-mode")),
+            (
+                Circumstances { posture: Posture::default(), source: LeakSource::Hand, ..base.clone() },
+                rule(Verdict::Do, "high-leak-revokes"),
+            ),
+            (Circumstances { exercise: true, ..base.clone() }, rule(Verdict::NotifyOnly, "leak-exercises-only-in-drills")),
+            (Circumstances { archived: true, ..base.clone() }, rule(Verdict::NotifyOnly, "archived-leak-notifies")),
+        ] {
+            assert_eq!(verdict(&it), expected, "{it:?}");
+        }
+    }
+}
