@@ -10,6 +10,7 @@ mod listing;
 mod plan_command;
 mod proof_command;
 mod report_command;
+mod revoke_command;
 mod run_command;
 mod source;
 mod spool;
@@ -37,6 +38,8 @@ enum Command {
     Plan(plan_command::Plan),
     /// Make the sealed security groups of VPCs ahead, so that containment need not.
     Prepare(function::Prepare),
+    /// End a leaked credential, by the procedure of its kind.
+    Revoke(revoke_command::Revoke),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Evidence(command) => evidence_command::run(&command),
         Command::Plan(command) => plan_command::run(&command),
         Command::Prepare(command) => function::prepare(&command),
+        Command::Revoke(command) => revoke_command::run(&command),
     };
     done.unwrap_or_else(|error| {
         // `cordon … | head`: the reader has enough and is told nothing. What the answer would have been is unknown: not 0.

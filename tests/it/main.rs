@@ -18,6 +18,7 @@ mod degraded;
 mod deployed;
 mod outsiders;
 mod privilege;
+mod revocation;
 mod sealing;
 mod stage;
 mod strangers;

@@ -218,7 +218,7 @@ async fn a_table_that_fails_says_which_error_it_was() {
     ] {
         let holds = Holds::new(&config(always(&fate)), CallLog::default(), "holds".into());
         let claim = claim();
-        let conclusion = Conclusion { outcome: "rec/…".into(), originals: [].into(), holds: true };
+        let conclusion = Conclusion { outcome: "rec/…".into(), holds: true, ..Conclusion::default() };
         let (account, region, vpc) =
             ("123456789012".parse().unwrap(), "us-east-1".parse().unwrap(), "vpc-0123456789abcdef0".parse().unwrap());
         let vpcs = [vpc].into();

@@ -23,14 +23,17 @@ from venvs import venv
 
 STACK = "cordon"
 # Each function's name, and the output that names it where it is deployed.
-FUNCTIONS = {"quarantine": "FunctionName", "seal": "SealFunctionName"}
+FUNCTIONS = {"quarantine": "FunctionName", "revoke": "RevokeFunctionName", "seal": "SealFunctionName"}
 # Whom the bucket's policy lets write the keyring, and what responders run.
 KEYRING, RESPONDER = "cordon-keyring", "cordon-responder"
+# Whom IAM itself keeps Cordon from touching.
+BREAK_GLASS = "cordon-break-glass"
 FOR_TESTS = {
     "Mode": "act",
     "Drill": "true",
     "TableDeletionProtection": "false",
     "KeyringPrincipalArn": f"arn:aws:iam::{ACCOUNT}:user/{KEYRING}",
+    "BreakGlassArns": f"arn:aws:iam::{ACCOUNT}:role/{BREAK_GLASS}",
     "ResponderPrincipalArns": f"arn:aws:iam::{ACCOUNT}:user/{RESPONDER}",
 }
 # Only here, where tests act as the function's role; longer than any build that a test run may contain.
@@ -153,6 +156,12 @@ def describe(aws: LocalAws, stack: Stack) -> dict[str, Any]:
         "role_trust": client(aws, "iam").get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"],
         "role_credentials": role_credentials(aws, role),
         "signing_key_pem": public_key_pem(aws, stack.outputs["SigningKeyArn"]),
+        "revoke": {
+            "environment": stack.environments["revoke"],
+            "role_policies": role_policies(aws, stack.outputs["RevokeRoleName"]),
+            "role_credentials": role_credentials(aws, stack.outputs["RevokeRoleName"]),
+            "signing_key_pem": public_key_pem(aws, stack.outputs["RevokeSigningKeyArn"]),
+        },
         "seal": {
             "environment": stack.environments["seal"],
             "role_policies": role_policies(aws, sealer),
@@ -215,7 +224,7 @@ def public_key_pem(aws: LocalAws, key: str) -> str:
 
 
 def _other_function(aws: LocalAws) -> dict[str, str]:
-    """A neighbour whose key leaves the decision to IAM, so that what refuses quarantine is its own role."""
+    """Another key that leaves the decision to IAM, so that what refuses quarantine is its own role."""
     key = client(aws, "kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY", Description="another function's")
     return {"signing_key_arn": key["KeyMetadata"]["Arn"], "evidence_prefix": "rec/revoke/"}
 

@@ -1,4 +1,4 @@
-"""`make drill`: a finding, a plan, a sealed machine and the proof, on the local AWS and by the commands a user types.
+"""`make drill`: a finding, a plan, a sealed machine, stolen credentials that are refused, and the proof, on the local AWS and by the commands a user types.
 
 Leaves target/drill/report.json, target/drill/evidence/ (every object with its versions), target/drill/evidence.pub, target/drill/root (the
 fingerprint of the one key to trust), target/drill/release.sha256 (what code was deployed) and target/drill/timeline.html. Ends 0 only if the machine was contained, the drill itself saw so, the way there was as short as promised,
@@ -12,7 +12,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from venvs import enter, venv
 if TYPE_CHECKING:
     from deploy import Stack
     from target import Target
+    from thieves import Caught
 
 DRILL = REPO / "target" / "drill"
 EVIDENCE = DRILL / "evidence"
@@ -82,17 +83,18 @@ def _drill(story: Story) -> bool:
 
         told = _incident(story, aws, stack, target)
         seen = _look(story, ec2, target)
-        verified = _prove(story, aws, cordon, stack, told, root)
-        report = _report(told, seen)
+        caught, last = _thieves(story, aws, stack)
+        verified = _prove(story, aws, cordon, stack, told, last, root)
+        report = _report(told, seen, caught)
         REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return _verdict(story, report, seen, verified)
+    return _verdict(story, report, seen, caught, verified)
 
 
 def _trust(story: Story, aws: LocalAws, cordon: Path, stack: Stack) -> str:
     """Make a root key and a keyring under it, as its own principal. Answers the one fingerprint that a reader needs."""
     from deploy import FUNCTIONS, KEYRING, public_key_pem, user_credentials
 
-    outputs = dict(zip(FUNCTIONS, ("SigningKeyArn", "SealingKeyArn"), strict=True))
+    outputs = dict(zip(FUNCTIONS, ("SigningKeyArn", "RevokeSigningKeyArn", "SealingKeyArn"), strict=True))
     public = {name: DRILL / ("evidence.pub" if name == FUNCTION else f"{name}.pub") for name in outputs}
     for name, output in outputs.items():
         public[name].write_text(public_key_pem(aws, stack.outputs[output]), encoding="utf-8")
@@ -112,7 +114,7 @@ def _trust(story: Story, aws: LocalAws, cordon: Path, stack: Stack) -> str:
     }
     argv = [cordon, "evidence", "trust", "new", "--key", key, "--store", store, *keys]
     run_logged("cordon evidence trust new", argv, environment, WORK / "trust.log")
-    story.line(f"a keyring names both functions' keys, under one root (cordon evidence trust new): {root}")
+    story.line(f"a keyring names every function's key, under one root (cordon evidence trust new): {root}")
     return root
 
 
@@ -170,8 +172,8 @@ class Record:
 class _Watch:
     """Looks into the evidence bucket for new records of one kind."""
 
-    def __init__(self, s3: Any, bucket: str) -> None:
-        self._s3, self._bucket = s3, bucket
+    def __init__(self, s3: Any, bucket: str, function: str = FUNCTION) -> None:
+        self._s3, self._bucket, self._function = s3, bucket, function
         self._before = set(self._keys())
 
     def find(self, kind: str) -> Record | None:
@@ -181,7 +183,7 @@ class _Watch:
         return None
 
     def _keys(self) -> Iterator[str]:
-        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=f"rec/{FUNCTION}/"):
+        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=f"rec/{self._function}/"):
             for entry in page.get("Contents", []):
                 yield entry["Key"]
 
@@ -255,14 +257,42 @@ def _before(target: Target) -> dict[str, list[str]]:
     return {face["NetworkInterfaceId"]: sorted(group["GroupId"] for group in face["Groups"]) for face in target.interfaces}
 
 
-def _prove(story: Story, aws: LocalAws, cordon: Path, stack: Stack, told: Told, root: str) -> bool:
+def _thieves(story: Story, aws: LocalAws, stack: Stack) -> tuple[list[Caught], str]:
+    """Three kinds of stolen credentials, one after the other: each is reported, and refused. Answers the last outcome's key too."""
+    from deploy import client
+    from thieves import catch, thieves
+
+    story.chapter("Stolen credentials")
+    s3, bus = client(aws, "s3"), client(aws, "events")
+    caught, key = [], ""
+    for thief in thieves(aws, client(aws, "iam"), client(aws, "sts")):
+        watch = _Watch(s3, stack.outputs["EvidenceBucket"], "revoke")
+
+        def report(detail: dict[str, Any]) -> None:
+            entry = {"Source": "cordon.drill", "DetailType": "GuardDuty Finding", "Detail": json.dumps(detail)}
+            if bus.put_events(Entries=[entry])["FailedEntryCount"]:
+                raise Trouble("the event bus refused the finding")
+
+        one = catch(thief, report, aws)
+        outcome = _await(aws, stack, watch, "outcome", time.monotonic())
+        trips, key = outcome.body["round_trips"], outcome.key
+        tell = story.good if one.good() else story.bad
+        refused = f"refused {one.refused_after_ms:.0f} ms after the finding" if one.refused_after_ms else "STILL WORKS"
+        neighbour = "its neighbour goes on" if one.neighbour_works else "ITS NEIGHBOUR IS HIT"
+        tell(f"{one.what}: worked {one.calls_before} times, {refused}; {neighbour} ({trips['depth_to_denied']} round trips to the deny)")
+        caught.append(one)
+    return caught, key
+
+
+def _prove(story: Story, aws: LocalAws, cordon: Path, stack: Stack, told: Told, last: str, root: str) -> bool:
     from deploy import client
 
     story.chapter("The proof")
     began = time.monotonic()
-    checkpoint = _sealed(client(aws, "s3"), stack, told, began)
+    _sealed(client(aws, "s3"), stack, told.key, began)
+    checkpoint = _sealed(client(aws, "s3"), stack, last, began)
     origin, size, head = checkpoint.splitlines()[:3]
-    story.line(f"sealed into the log {origin}: {size} leaves, root {head} ({_since(began) / 1000:.1f} s after the outcome)")
+    story.line(f"sealed into the log {origin}: {size} leaves, root {head} ({_since(began) / 1000:.1f} s after the last outcome)")
     _cordon(story, aws, ["archive", f"s3://{stack.outputs['EvidenceBucket']}", EVIDENCE], cordon)
     trust = [f"--root={root}"]
     verified = _cordon(story, aws, ["verify", EVIDENCE, *trust, "--release", RELEASE], cordon)
@@ -270,18 +300,18 @@ def _prove(story: Story, aws: LocalAws, cordon: Path, stack: Stack, told: Told, 
     return verified and _cordon(story, aws, report, cordon)
 
 
-def _sealed(s3: Any, stack: Stack, told: Told, began: float) -> str:
+def _sealed(s3: Any, stack: Stack, key: str, began: float) -> str:
     """The checkpoint under which the outcome is, as soon as it is published."""
     bucket, tiles = stack.outputs["EvidenceBucket"], stack.outputs["TileBucket"]
     while time.monotonic() - began < SEAL_SECONDS:
         for entry in s3.list_objects_v2(Bucket=bucket, Prefix="log/batch/").get("Contents", []):
             batch = json.loads(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read())
-            if any(item.get("record", {}).get("key") == told.key for item in batch["entries"]):
+            if any(item.get("record", {}).get("key") == key for item in batch["entries"]):
                 note = _published(s3, tiles)
                 if note and int(note.splitlines()[1]) >= batch["size"]:
                     return note
         time.sleep(POLL_SECONDS)
-    raise Trouble(f"{told.key} was not sealed within {SEAL_SECONDS:.0f} s: see the log of {stack.outputs['SealFunctionName']}")
+    raise Trouble(f"{key} was not sealed within {SEAL_SECONDS:.0f} s: see the log of {stack.outputs['SealFunctionName']}")
 
 
 def _published(s3: Any, bucket: str) -> str | None:
@@ -304,7 +334,7 @@ def _cordon(story: Story, aws: LocalAws, arguments: list[str | Path], cordon: Pa
     return code == 0
 
 
-def _report(told: Told, seen: Seen) -> dict[str, Any]:
+def _report(told: Told, seen: Seen, caught: list[Caught]) -> dict[str, Any]:
     """The function's own words from its signed record, beside what the drill saw."""
     return {
         "outcome": told.outcome.get("state"),
@@ -312,6 +342,7 @@ def _report(told: Told, seen: Seen) -> dict[str, Any]:
         "interfaces": seen.interfaces,
         "round_trips": told.body.get("round_trips", {}),
         "milliseconds": told.body.get("timings", {}) | told.milliseconds,
+        "revocations": [asdict(one) for one in caught],
     }
 
 
@@ -339,17 +370,21 @@ def _group(sealed: dict[str, str]) -> str:
     return sealed.get("known") or f"the new sealed group of {sealed.get('created')}"
 
 
-def _verdict(story: Story, report: dict[str, Any], seen: Seen, verified: bool) -> bool:
+def _verdict(story: Story, report: dict[str, Any], seen: Seen, caught: list[Caught], verified: bool) -> bool:
     story.chapter("The verdict")
     contained = report["outcome"] == "Contained"
     trips = report["round_trips"]
     short = trips.get("evidence_before_first_change") == EVIDENCE_TRIPS and trips.get("depth_to_sealed", DEPTH + 1) <= DEPTH
-    if contained and seen.sealed and verified and short:
-        story.good(f"Contained in {report['milliseconds'].get('finding_to_sealed', 0):.0f} ms from the finding, and proved")
+    revoked = all(one.good() for one in caught)
+    if contained and seen.sealed and revoked and verified and short:
+        slowest = max(one.refused_after_ms or 0 for one in caught)
+        contained_in = f"Contained in {report['milliseconds'].get('finding_to_sealed', 0):.0f} ms from the finding"
+        story.good(f"{contained_in}, stolen credentials refused in {slowest:.0f} ms at most, and proved")
         return True
     for holds, text in (
         (contained, f"the function says {report['outcome']}, not Contained"),
         (seen.sealed, "the drill itself does not find every interface sealed"),
+        (revoked, "a stolen credential still works, or a neighbour's does not"),
         (verified, "the evidence does not verify"),
         (short, f"the way was longer than {EVIDENCE_TRIPS} evidence round trip and {DEPTH} in all: {trips}"),
     ):

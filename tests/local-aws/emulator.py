@@ -7,6 +7,7 @@ MiniStack knows too little of EC2 and moto enforces no policy, so MiniStack deci
 authorized by MiniStack, as any other call is, and answered by moto. A test then sees the refusal that AWS would give. For that
 MiniStack is told what it does not know by itself:
 
+- `iam:PolicyARN` and `iam:PermissionsBoundary` (which policy is attached, or bounds);
 - `s3:if-none-match` and `s3:ObjectCreationOperation` (create-once), `dynamodb:LeadingKeys` (own rows only);
 - of the EC2 calls that change something: every resource they name, the tags those have in moto, the tags a new group gets, and that
   tagging a group at birth is a `CreateTags` with `ec2:CreateAction`.
@@ -36,6 +37,12 @@ def s3_keys(action: str, query: dict[str, Any], headers: dict[str, str]) -> dict
         if headers.get(name):
             keys[f"s3:{name}"] = headers[name]
     return keys
+
+
+def iam_keys(action: str, query: dict[str, Any]) -> dict[str, str]:
+    """The policy that a call attaches, or bounds a principal by."""
+    named = {"iam:PolicyARN": "PolicyArn", "iam:PermissionsBoundary": "PermissionsBoundary"} if action.startswith("iam:") else {}
+    return {key: _first(query[name]) for key, name in named.items() if query.get(name)}
 
 
 def dynamodb_keys(body: bytes) -> dict[str, list[str]]:
@@ -130,7 +137,7 @@ def ministack(moto_endpoint: str) -> None:
     tags_of, enforce = tagging.resource_tags, iam_evaluator.enforce
 
     def with_s3_keys(action: str, query: Any = None, path: str = "", headers: Any = None) -> dict[str, Any]:
-        return {**of_s3(action, query, path, headers), **s3_keys(action, query or {}, headers or {})}
+        return {**of_s3(action, query, path, headers), **s3_keys(action, query or {}, headers or {}), **iam_keys(action, query or {})}
 
     def with_dynamodb_keys(body: bytes) -> dict[str, Any]:
         return {**of_dynamodb(body), **dynamodb_keys(body)}

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use calls::Mark;
+use docket::{Cause, Docket};
 use evidence::{Kind, RecordKey};
-use evidence_store::{Found, Kept, Recorded, Worm};
+use evidence_store::{Recorded, Worm};
 use hold::{Claim, Claimed, Conclusion, Row};
 use ids::{AccountId, EniId, Region, SgId, Timestamp, VpcId};
 use plan::{Case, EndState, Group, Instance, InterfaceState, Isolate, Observed, Outcome, Pins, Plan, Trouble, judge, lint};
@@ -14,7 +15,7 @@ use signal::Signal;
 
 use crate::answer::{Answer, Said};
 use crate::environment::Environment;
-use crate::record::{Cause, OutcomeBody, RoundTrips, Timings, left_behind, strip_remarks, stripped};
+use crate::record::{self, OutcomeBody, RoundTrips, Timings, left_behind, strip_remarks, stripped};
 use crate::{decide, decline, verdict};
 
 /// So many times an interface that turned up meanwhile gets an intent of its own.
@@ -97,7 +98,7 @@ pub(crate) async fn preview<S: Worm>(
     let decision = decide(environment, signal, observed.instance.tags.keys().map(String::as_str));
     answer.rule = Some(decision.rule.clone());
     answer.reason = decision.to_string();
-    let cause = Cause::of_signal(environment, calls::now(), signal);
+    let cause = record::cause(environment, calls::now(), signal);
     answer.plan = Some(plan::isolate(case(environment, signal, &decision, &cause, 1), &observed, &BTreeMap::new()).to_string());
     Ok(answer)
 }
@@ -143,15 +144,15 @@ pub(crate) async fn contain<S: Worm>(
     environment: &Environment<S>,
 ) -> Result<Answer, Transient> {
     let (received, mark) = (calls::now(), environment.calls.mark());
-    let cause = Cause::of_signal(environment, received, &signal);
+    let cause = record::cause(environment, received, &signal);
     let decision = decide(environment, &signal, std::iter::empty());
     if decision.verdict != Verdict::Do {
-        environment.vouch().await;
+        environment.docket.vouch().await;
         let said = verdict(&decision);
         return decline(environment, &cause, &signal, decision, said).await;
     }
     if !is_home(&signal, invocation) {
-        environment.vouch().await;
+        environment.docket.vouch().await;
         let said = elsewhere(&signal);
         return decline(environment, &cause, &signal, decision, said).await;
     }
@@ -165,7 +166,8 @@ pub(crate) async fn contain<S: Worm>(
         now: received,
         intent: cause.key.to_string(),
     };
-    let (seen, claimed, ()) = tokio::join!(observe(&signal, environment), environment.holds.claim(&claim), environment.vouch());
+    let (seen, claimed, ()) =
+        tokio::join!(observe(&signal, environment), environment.holds.claim(&claim), environment.docket.vouch());
     let row = match claimed {
         Ok(Claimed::Ours(row)) => Some(row),
         Ok(Claimed::Busy { until }) => return Err(Transient(format!("another invocation works on it until {until}"))),
@@ -176,13 +178,13 @@ pub(crate) async fn contain<S: Worm>(
             return Ok(answer);
         }
         Err(error) => {
-            environment.log(&format!("going on without a hold: {error}"));
+            environment.docket.log(&format!("going on without a hold: {error}"));
             None
         }
     };
     // The minute in a record's key is that of the first claim: a retry computes the same key.
     let first = row.as_ref().and_then(|row| row.first_claimed(&claim.finding, claim.updated_at)).unwrap_or(received);
-    let cause = Cause::of_signal(environment, first, &signal);
+    let cause = record::cause(environment, first, &signal);
     let observed = calls::now();
     let work = Work { environment, signal, cause, claim, row, mark, received, observed };
     let answer = work.decide_and_act(seen, decision).await;
@@ -225,7 +227,7 @@ impl<S: Worm> Work<'_, S> {
     async fn decline(&self, decision: Decision, said: (Said, Attention, String)) -> Result<Answer, Transient> {
         let answer = decline(self.environment, &self.cause, &self.signal, decision, said).await?;
         let outcome = answer.records.first().cloned().unwrap_or_default();
-        self.conclude(&Conclusion { outcome, originals: BTreeMap::new(), holds: false }).await;
+        self.conclude(&Conclusion { outcome, ..Conclusion::default() }).await;
         Ok(answer)
     }
 
@@ -241,7 +243,7 @@ impl<S: Worm> Work<'_, S> {
             pass += 1;
             let case = case(self.environment, &self.signal, &decision, &self.cause, pass);
             let mut plan = plan::isolate(case, &observed, &originals);
-            strip_remarks(&self.environment.redactor, &mut plan);
+            strip_remarks(self.environment.docket.redactor(), &mut plan);
             if let Some(fault) = lint(&plan, &observed).first() {
                 let reason = format!("the plan does not stand its check: {fault}");
                 return self.decline(decision, (Said::NeedsHuman, Attention::Page, reason)).await;
@@ -270,7 +272,7 @@ impl<S: Worm> Work<'_, S> {
     /// What else is not as it should be, and a person should know beside the end state.
     async fn degraded(&self) -> Vec<String> {
         let mut said = Vec::new();
-        if !self.environment.recorder.lock().await.endorsed() {
+        if !self.environment.docket.recorder().await.endorsed() {
             said.push("KMS did not vouch for this session: its records are signed, but nothing says by whom".to_owned());
         }
         if self.row.is_none() {
@@ -287,27 +289,18 @@ impl<S: Worm> Work<'_, S> {
         pass: u32,
         waiting: Option<Recorded<Plan<Isolate>>>,
     ) -> Result<Passed, Transient> {
-        let Environment { ec2, holds, recorder, settings, playbook, .. } = self.environment;
+        let Environment { ec2, holds, docket, settings, playbook, .. } = self.environment;
         let cause = self.cause.clone().decided(decision);
         let (recorded, late) = if let Some(waiting) = waiting {
             (waiting, None)
         } else {
             let deadline = tokio::time::sleep(settings.evidence_deadline);
             let draft = cause.draft(Kind::Intent, pass, playbook.digest(), plan);
-            recorder.lock().await.intent_or_degraded(draft, deadline).await.map_err(Transient::of)?
+            docket.recorder().await.intent_or_degraded(draft, deadline).await.map_err(Transient::of)?
         };
         let intended = calls::now();
 
-        let park = async {
-            let signed = late.as_ref()?.signed();
-            let parked = holds.park(&self.claim.target, &signed.key.to_string(), &signed.bytes).await;
-            Some(match parked {
-                Ok(()) => "in the hold's row",
-                // The log is the last place: the whole signed record, to be filed from there.
-                Err(_) if log(&signed.bytes) => "in the log",
-                Err(_) => "nowhere",
-            })
-        };
+        let park = docket.park(holds, &self.claim.target, late.as_ref());
         let (done, parked) = tokio::join!(ec2.apply(&recorded), park);
         let sealed = calls::now();
 
@@ -316,37 +309,13 @@ impl<S: Worm> Work<'_, S> {
         let mut outcome = judge(recorded.value(), done, after.as_ref());
         let read_back = calls::now();
 
-        let mut recorder = recorder.lock().await;
-        let mut unfiled = None;
-        let mut degraded = None;
-        let not_durable =
-            |state: EndState, place: &str| format!("the machine's state is {state}, but its intent is not durable: kept {place}");
-        let evidence = match late {
-            None if recorded.kept() == Kept::Late => {
-                unfiled = Some(not_durable(outcome.state, "in the hold's row"));
-                "degraded: not durable, kept in the hold's row by an earlier run".to_owned()
-            }
-            None if recorded.found() == Found::Earlier => "durable, by an earlier run".to_owned(),
-            None => "durable".to_owned(),
-            Some(late) => {
-                let key = late.signed().key.to_string();
-                let kept = recorder.settle(late).await;
-                let place = parked.unwrap_or("nowhere");
-                if kept == Kept::Durable {
-                    let _filed = holds.unpark(&self.claim.target, &key).await;
-                    degraded = Some(format!("the intent was late: kept {place} meanwhile, and filed since"));
-                    format!("degraded: late, kept {place} meanwhile, filed since")
-                } else {
-                    if place == "nowhere" {
-                        outcome.state = EndState::Unverifiable;
-                    } else {
-                        unfiled = Some(not_durable(outcome.state, place));
-                    }
-                    format!("degraded: not durable, kept {place}")
-                }
-            }
-        };
-        let (signal, redacted) = stripped(&self.environment.redactor, &self.signal);
+        let mut recorder = docket.recorder().await;
+        let (target, state) = (&self.claim.target, outcome.state);
+        let standing = Docket::settle(&mut recorder, holds, target, &recorded, (late, parked), &state).await;
+        if standing.lost {
+            outcome.state = EndState::Unverifiable;
+        }
+        let (signal, redacted) = stripped(self.environment.docket.redactor(), &self.signal);
         let body = OutcomeBody {
             outcome: outcome.clone(),
             signal,
@@ -361,16 +330,16 @@ impl<S: Worm> Work<'_, S> {
             },
             round_trips: RoundTrips::count(&self.environment.calls, self.mark),
             calls: self.environment.calls.since(self.mark),
-            evidence,
+            evidence: standing.words,
             hold: if self.row.is_some() { "claimed" } else { "not available" }.to_owned(),
         };
         let draft = cause.outcome(recorded.link(), playbook.digest(), body);
         let said = recorder.outcome(draft).await.map_err(Transient::of)?;
         // Not done while the intent is missing: the retry files it, and finds the machine as it is.
-        if let Some(unfiled) = unfiled {
+        if let Some(unfiled) = standing.unfiled {
             return Err(Transient(unfiled));
         }
-        Ok(Passed { recorded, outcome, key: said.link().key.to_string(), degraded })
+        Ok(Passed { recorded, outcome, key: said.link().key.to_string(), degraded: standing.degraded })
     }
 
     async fn conclude_with(
@@ -384,7 +353,7 @@ impl<S: Worm> Work<'_, S> {
             return Err(Transient(format!("{}: {}", outcome.state, open(&outcome))));
         }
         let holds = outcome.interfaces.iter().any(|end| end.state == InterfaceState::Sealed);
-        let conclusion = Conclusion { outcome: key, originals, holds };
+        let conclusion = Conclusion { outcome: key, originals, holds, ..Conclusion::default() };
         tokio::join!(self.conclude(&conclusion), self.pin(&outcome, &recorded, observed));
 
         let contained = outcome.state == EndState::Contained;
@@ -416,7 +385,7 @@ impl<S: Worm> Work<'_, S> {
             if !unknown(&originals) {
                 break;
             }
-            let Some(plan) = self.environment.recorder.lock().await.earlier::<Plan<Isolate>>(&key).await else { continue };
+            let Some(plan) = self.environment.docket.recorder().await.earlier::<Plan<Isolate>>(&key).await else { continue };
             for before in plan.before.into_iter().filter(|before| !before.groups.is_empty()) {
                 originals.entry(before.id).or_insert(before.groups);
             }
@@ -429,7 +398,7 @@ impl<S: Worm> Work<'_, S> {
         let mut waiting = BTreeMap::new();
         for (key, bytes) in self.row.iter().flat_map(|row| &row.parked) {
             let Ok(record) = key.parse::<RecordKey>() else { continue };
-            let recorder = self.environment.recorder.lock().await;
+            let recorder = self.environment.docket.recorder().await;
             if recorder.file(&record, bytes).await {
                 let _filed_again_next_time = self.environment.holds.unpark(&self.claim.target, key).await;
             } else if let Some(recorded) = recorder.parked(&record, bytes) {
@@ -457,7 +426,7 @@ impl<S: Worm> Work<'_, S> {
         if self.row.is_some()
             && let Err(error) = self.environment.holds.conclude(&self.claim, conclusion).await
         {
-            self.environment.log(&format!("the hold is not concluded, a redelivery will look again: {error}"));
+            self.environment.docket.log(&format!("the hold is not concluded, a redelivery will look again: {error}"));
         }
     }
 
@@ -465,7 +434,7 @@ impl<S: Worm> Work<'_, S> {
         if self.row.is_some()
             && let Err(error) = self.environment.holds.let_go(&self.claim).await
         {
-            self.environment.log(&format!("the lease runs out by itself: {error}"));
+            self.environment.docket.log(&format!("the lease runs out by itself: {error}"));
         }
     }
 }
@@ -478,15 +447,4 @@ fn open(outcome: &Outcome) -> String {
     }
     said.extend(outcome.left_open.iter().cloned());
     said.join("; ")
-}
-
-/// Writes a signed record to the log, whole. False if even that fails.
-fn log(bytes: &[u8]) -> bool {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    out.write_all(b"CORDON-PARKED ")
-        .and_then(|()| out.write_all(bytes))
-        .and_then(|()| out.write_all(b"\n"))
-        .and_then(|()| out.flush())
-        .is_ok()
 }

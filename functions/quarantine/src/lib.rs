@@ -7,6 +7,7 @@ mod prepare;
 mod record;
 mod request;
 
+use docket::Cause;
 use evidence::{Kind, Subject};
 use evidence_store::Worm;
 use ids::SignalId;
@@ -16,7 +17,6 @@ use signal::{Refused, Signal, Strip};
 
 pub use answer::{Answer, Said};
 pub use environment::Environment;
-use record::Cause;
 pub use record::{DecisionBody, OutcomeBody, PreparedBody, RefusalBody, RoundTrips, Timings};
 use request::Request;
 
@@ -37,7 +37,7 @@ pub async fn handle<S: Worm>(event: &[u8], invocation: &Invocation, environment:
         },
     };
     // Whatever an answer or an error quotes, it goes to logs and subscribers from here.
-    let clean = |text: String| environment.redactor.text(&text).0;
+    let clean = |text: String| environment.docket.redactor().text(&text).0;
     let answer = match answer {
         Ok(answer) => Ok(answer.map_texts(clean)),
         Err(Transient(cause)) => Err(Transient(clean(cause))),
@@ -64,15 +64,15 @@ fn decide<'a, S>(environment: &Environment<S>, signal: &'a Signal, tags: impl It
 
 /// Records an event that was not understood, so that a person can look at it. Trying again would not make it clearer.
 async fn refuse<S: Worm>(mut refused: Refused, environment: &Environment<S>) -> Result<Answer, Transient> {
-    environment.vouch().await;
-    let mut strip = Strip::new(&environment.redactor);
+    environment.docket.vouch().await;
+    let mut strip = Strip::new(environment.docket.redactor());
     strip.refused(&mut refused);
     let redacted = strip.done();
     let signal = SignalId::of_bytes(&refused.sha256);
-    let cause = Cause::new(environment, calls::now(), None, signal, vec![Subject::new("event", refused.sha256)]);
+    let cause = Cause::new(environment.docket.function(), calls::now(), None, signal, vec![Subject::new("event", refused.sha256)]);
     let reason = refused.to_string();
     let draft = cause.draft(Kind::Refusal, 1, environment.playbook.digest(), RefusalBody { refused, redacted });
-    let recorded = environment.recorder.lock().await.intent(draft).await.map_err(Transient::of)?;
+    let recorded = environment.docket.recorder().await.intent(draft).await.map_err(Transient::of)?;
     let mut answer = Answer::new(Said::Refused, Attention::Notify, reason);
     answer.records.push(recorded.link().key.to_string());
     Ok(answer)
@@ -89,11 +89,11 @@ async fn decline<S: Worm>(
     // Nothing is done here, whatever the playbook would have had done.
     let cause = cause.clone().decided(&decision).claiming(environment.playbook.deciding());
     let rule = decision.rule.clone();
-    let (signal_kept, redacted) = record::stripped(&environment.redactor, signal);
-    let reason = environment.redactor.text(&reason).0;
+    let (signal_kept, redacted) = record::stripped(environment.docket.redactor(), signal);
+    let reason = environment.docket.redactor().text(&reason).0;
     let body = DecisionBody { decision, signal: signal_kept, reason: reason.clone(), redacted };
     let draft = cause.draft(Kind::Decision, 1, environment.playbook.digest(), body);
-    let recorded = environment.recorder.lock().await.intent(draft).await.map_err(Transient::of)?;
+    let recorded = environment.docket.recorder().await.intent(draft).await.map_err(Transient::of)?;
     let mut answer = Answer::new(said, attention, reason);
     answer.incident = Some(signal.incident.clone());
     answer.signal = Some(signal.id.clone());

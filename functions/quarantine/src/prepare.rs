@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use docket::Cause;
 use evidence::{Kind, Subject};
 use evidence_store::Worm;
 use ids::{IncidentId, RuleName, Sha256, SignalId, VpcId};
@@ -11,7 +12,7 @@ use signal::Strip;
 
 use crate::answer::{Answer, Said};
 use crate::environment::Environment;
-use crate::record::{Cause, PreparedBody, strip_remarks};
+use crate::record::{PreparedBody, strip_remarks};
 
 /// Makes and empties the sealed groups of `vpcs`, or of all, by the same story as a containment.
 pub(crate) async fn prepare<S: Worm>(
@@ -28,8 +29,11 @@ pub(crate) async fn prepare<S: Worm>(
         ));
     };
     let vpcs = if vpcs.is_empty() { environment.ec2.vpcs().await.map_err(Transient::of)? } else { vpcs };
-    let (groups, pins, ()) =
-        tokio::join!(environment.ec2.sealed_groups(&vpcs), environment.holds.pins(&account, &region, &vpcs), environment.vouch());
+    let (groups, pins, ()) = tokio::join!(
+        environment.ec2.sealed_groups(&vpcs),
+        environment.holds.pins(&account, &region, &vpcs),
+        environment.docket.vouch()
+    );
     let (groups, pins) = (groups.map_err(Transient::of)?, pins.unwrap_or_default());
 
     // A preparation is asked for by hand: each request is a cause of its own.
@@ -37,8 +41,13 @@ pub(crate) async fn prepare<S: Worm>(
     let (incident, signal) =
         (IncidentId::derive(&format!("ec2:region:{account}:{region}"), "prepare"), SignalId::of_bytes(&request));
     let rule: RuleName = "prepared-by-hand".parse().map_err(Transient::of)?;
-    let mut cause =
-        Cause::new(environment, calls::now(), Some(incident.clone()), signal.clone(), vec![Subject::new("request", request)]);
+    let mut cause = Cause::new(
+        environment.docket.function(),
+        calls::now(),
+        Some(incident.clone()),
+        signal.clone(),
+        vec![Subject::new("request", request)],
+    );
     cause.rule = Some(rule.clone());
     let case = Case {
         incident,
@@ -50,14 +59,14 @@ pub(crate) async fn prepare<S: Worm>(
         now: calls::now(),
     };
     let mut plan = plan::prepare(case, &vpcs, &groups, &pins);
-    strip_remarks(&environment.redactor, &mut plan);
+    strip_remarks(environment.docket.redactor(), &mut plan);
     let text = plan.to_string();
     let mut answer = Answer::new(Said::Prepared, Attention::None, format!("{} VPCs have a sealed group without rules", vpcs.len()));
     answer.plan = Some(text);
     let (groups, steps) = if plan.steps.is_empty() {
         (groups, Vec::new())
     } else {
-        let mut recorder = environment.recorder.lock().await;
+        let mut recorder = environment.docket.recorder().await;
         let draft = cause.draft(Kind::Intent, 1, environment.playbook.digest(), plan);
         let recorded = recorder.intent(draft).await.map_err(Transient::of)?;
         let steps = environment.ec2.apply(&recorded).await;
@@ -67,7 +76,7 @@ pub(crate) async fn prepare<S: Worm>(
         let calls = environment.calls.since(mark);
         // Whoever makes a group names it.
         let mut named = groups.clone();
-        let mut strip = Strip::new(&environment.redactor);
+        let mut strip = Strip::new(environment.docket.redactor());
         for group in &mut named {
             strip.text("groups", &mut group.name);
         }

@@ -1,9 +1,11 @@
 //! What goes into evidence.
 
 use calls::{Call, CallLog, Mark, depth};
-use evidence::{Draft, Kind, Link, RecordId, RecordKey, Subject};
+use docket::Cause;
+use evidence::{RecordKey, Subject};
+use evidence_store::Worm;
 use hold::Row;
-use ids::{IncidentId, RuleName, Sha256, SignalId, Timestamp, VpcId};
+use ids::{Timestamp, VpcId};
 use plan::{Group, Isolate, Outcome, Plan};
 use playbook::Decision;
 use redact::Redactor;
@@ -12,75 +14,12 @@ use signal::{Refused, Signal, Strip, Stripped};
 
 use crate::Environment;
 
-/// Where this function's records of one cause go, and what they share.
-#[derive(Debug, Clone)]
-pub(crate) struct Cause {
-    pub(crate) key: RecordKey,
-    pub(crate) incident: Option<IncidentId>,
-    pub(crate) signal: SignalId,
-    pub(crate) subject: Vec<Subject>,
-    pub(crate) rule: Option<RuleName>,
-    pub(crate) controls: Vec<evidence::Control>,
+/// The cause of a finding's records.
+pub(crate) fn cause<S: Worm>(environment: &Environment<S>, first_claimed: Timestamp, signal: &Signal) -> Cause {
+    let subject = Subject::new(format!("finding/{}", signal.finding.id), signal.finding.sha256);
+    let function = environment.docket.function();
+    Cause::new(function, first_claimed, Some(signal.incident.clone()), signal.id.clone(), vec![subject])
 }
-
-impl Cause {
-    pub(crate) fn new<S>(
-        environment: &Environment<S>,
-        first_claimed: Timestamp,
-        incident: Option<IncidentId>,
-        signal: SignalId,
-        subject: Vec<Subject>,
-    ) -> Self {
-        let function = environment.settings.function.clone();
-        let id = RecordId::derive(&function, incident.as_ref(), &signal);
-        let key = RecordKey::new(function, first_claimed, id, 1, Kind::Intent);
-        Self { key, incident, signal, subject, rule: None, controls: Vec::new() }
-    }
-
-    pub(crate) fn of_signal<S>(environment: &Environment<S>, first_claimed: Timestamp, signal: &Signal) -> Self {
-        let subject = Subject::new(format!("finding/{}", signal.finding.id), signal.finding.sha256);
-        Self::new(environment, first_claimed, Some(signal.incident.clone()), signal.id.clone(), vec![subject])
-    }
-
-    /// The same cause under the decision of the playbook.
-    pub(crate) fn decided(mut self, decision: &Decision) -> Self {
-        self.rule = Some(decision.rule.clone());
-        self.claiming(&decision.controls)
-    }
-
-    /// The same cause, with records that are evidence for these controls only.
-    pub(crate) fn claiming(mut self, controls: &[playbook::Control]) -> Self {
-        let control =
-            |control: &playbook::Control| evidence::Control { framework: control.framework.clone(), id: control.id.clone() };
-        self.controls = controls.iter().map(control).collect();
-        self
-    }
-
-    pub(crate) fn draft<B>(&self, kind: Kind, attempt: u32, playbook: Sha256, body: B) -> Draft<B> {
-        let time = calls::now();
-        Draft {
-            key: self.key.sibling(attempt, kind),
-            subject: self.subject.clone(),
-            incident: self.incident.clone(),
-            signal: self.signal.clone(),
-            time,
-            answers: None,
-            due: (kind == Kind::Intent).then(|| time.plus(DUE)),
-            playbook,
-            rule: self.rule.clone(),
-            controls: self.controls.clone(),
-            anomalies: Vec::new(),
-            body,
-        }
-    }
-
-    pub(crate) fn outcome<B>(&self, answers: &Link, playbook: Sha256, body: B) -> Draft<B> {
-        Draft { answers: Some(answers.clone()), ..self.draft(Kind::Outcome, answers.key.attempt, playbook, body) }
-    }
-}
-
-/// An intent's outcome is due once Lambda has run out of retries (two, about three minutes after the first) and time to spare.
-const DUE: std::time::Duration = std::time::Duration::from_secs(15 * 60);
 
 /// The body of an outcome.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

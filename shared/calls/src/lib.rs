@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod cause;
+mod trouble;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -17,6 +18,7 @@ use ids::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use cause::cause;
+pub use trouble::{incomplete, trouble};
 
 /// The wall clock. Called at the edge only; what thinks is given its time.
 #[must_use]

@@ -66,12 +66,14 @@ pub enum Claimed {
 }
 
 /// What is written when a claim has served its purpose.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Conclusion {
     /// The durable outcome record.
     pub outcome: String,
     /// Groups from before the first seal, for interfaces of which the row knows none.
     pub originals: BTreeMap<EniId, Vec<SgId>>,
+    /// What is denied on the resource, by incident, as the plan spells it.
+    pub denies: BTreeMap<IncidentId, String>,
     /// Whether the incident now holds the resource.
     pub holds: bool,
 }
@@ -159,6 +161,11 @@ impl Holds {
             update.push_str(&format!(", #e{n} = if_not_exists(#e{n}, :e{n})"));
             names.insert(format!("#e{n}"), row::original(eni));
             values.insert(format!(":e{n}"), AttributeValue::L(groups.iter().map(|group| text(group.as_str())).collect()));
+        }
+        for (n, (incident, denied)) in conclusion.denies.iter().enumerate() {
+            update.push_str(&format!(", #d{n} = :d{n}"));
+            names.insert(format!("#d{n}"), row::deny(incident));
+            values.insert(format!(":d{n}"), text(denied));
         }
         update.push_str(" REMOVE #claim");
         self.update("a conclusion", &claim.target, update, names, values).await?;

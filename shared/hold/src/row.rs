@@ -1,6 +1,6 @@
 //! A hold's row, and the names of its attributes.
 //!
-//! Every fact has an attribute of its own (`claim#…`, `done#…`, `holder#…`, `eni#…`, `parked#…`), so that one update expression can add it
+//! Every fact has an attribute of its own (`claim#…`, `done#…`, `holder#…`, `eni#…`, `deny#…`, `parked#…`), so that one update expression can add it
 //! without reading the row first, and two writers never overwrite each other's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,6 +17,8 @@ pub struct Row {
     pub holders: BTreeSet<IncidentId>,
     /// Each interface's groups from before the first seal.
     pub originals: BTreeMap<EniId, Vec<SgId>>,
+    /// What is denied on the resource, by incident.
+    pub denies: BTreeMap<IncidentId, String>,
     /// Signed intents that wait to be filed, by record key.
     pub parked: BTreeMap<String, Vec<u8>>,
     claims: BTreeMap<String, (Timestamp, String)>,
@@ -49,6 +51,9 @@ impl Row {
             "eni" => {
                 let groups = value.as_l().ok()?.iter().filter_map(|group| group.as_s().ok()?.parse().ok()).collect();
                 self.originals.insert(rest.parse().ok()?, groups);
+            }
+            "deny" => {
+                self.denies.insert(rest.parse().ok()?, value.as_s().ok()?.clone());
             }
             "parked" => {
                 let AttributeValue::B(bytes) = value else { return None };
@@ -101,6 +106,10 @@ pub(crate) fn holder(incident: &IncidentId) -> String {
 
 pub(crate) fn original(eni: &EniId) -> String {
     format!("eni#{eni}")
+}
+
+pub(crate) fn deny(incident: &IncidentId) -> String {
+    format!("deny#{incident}")
 }
 
 pub(crate) fn parked(key: &str) -> String {

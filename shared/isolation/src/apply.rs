@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_ec2::operation::RequestId as _;
 use aws_sdk_ec2::types::{ResourceType, SecurityGroup, Tag, TagSpecification};
+use calls::{incomplete, trouble};
 use evidence_store::Recorded;
 use futures_util::future::join_all;
 use ids::{AccountId, SgId, VpcId};
@@ -12,7 +13,6 @@ use plan::{Did, Done, Isolate, Plan, SEALED_TAG, Sealed, Trouble, TroubleKind};
 
 use crate::Ec2;
 use crate::observe::to_group;
-use crate::trouble::{incomplete, trouble};
 
 /// A group that was just created may not be visible everywhere yet (EC2 API Reference, "Eventual consistency").
 const LOOKS: u32 = 4;

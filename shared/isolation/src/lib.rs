@@ -2,7 +2,6 @@
 
 mod apply;
 mod observe;
-mod trouble;
 
 use aws_sdk_ec2::Client;
 use aws_types::SdkConfig;

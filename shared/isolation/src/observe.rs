@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use aws_sdk_ec2::types::{Filter, GroupIdentifier, SecurityGroup};
+use calls::{incomplete, trouble};
 use ids::{InstanceId, SgId, VpcId};
 use plan::{After, Group, Instance, Interface, SEALED_NAME, SEALED_TAG, Trouble, TroubleKind};
 
 use crate::Ec2;
-use crate::trouble::{incomplete, trouble};
 
 fn id<T: FromStr>(text: Option<&str>, what: &str) -> Result<T, Trouble> {
     text.and_then(|text| text.parse().ok()).ok_or_else(|| incomplete(what))

@@ -3,6 +3,7 @@
 mod judge;
 mod lint;
 mod observed;
+pub mod revoke;
 mod steps;
 
 pub use judge::{EndState, Established, InterfaceEnd, InterfaceState, Outcome, STILL_REACHABLE, judge};

@@ -296,7 +296,7 @@ mod tests {
                 rule(Verdict::Do, "high-leak-revokes"),
             ),
             (Circumstances { exercise: true, ..base.clone() }, rule(Verdict::NotifyOnly, "leak-exercises-only-in-drills")),
-            (Circumstances { archived: true, ..base.clone() }, rule(Verdict::NotifyOnly, "archived-leak-notifies")),
+            (Circumstances { archived: true, ..base }, rule(Verdict::NotifyOnly, "archived-leak-notifies")),
         ] {
             assert_eq!(verdict(&it), expected, "{it:?}");
         }

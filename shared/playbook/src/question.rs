@@ -32,7 +32,7 @@ pub(crate) struct Case {
 impl Questions {
     /// The questions of `function`: do it, propose it, tell people, as its schema calls them.
     pub(crate) fn new(function: &str, [act, propose, notify]: [&str; 3]) -> Result<Self, Box<ParseErrors>> {
-        let action = |name: &str| format!("Cordon::Action::\"{name}\"").parse();
+        let action = |name: &str| format!("Cordon::Action::\"{name}\"").parse().map_err(Box::<ParseErrors>::new);
         Ok(Self {
             function: format!("Cordon::Function::\"{function}\"").parse()?,
             act: action(act)?,

@@ -160,6 +160,10 @@ impl<'de> Deserialize<'de> for Action {
                 format!("move {} from {} to {}", text("interface"), joined(&from), group("to"))
             }
             "tag" => format!("tag {}", text("instance")),
+            "attach_deny" => format!("deny everything to user {}", text("user")),
+            "bound_by_deny" => format!("deny everything to user {}, by its boundary", text("user")),
+            "disable_key" => format!("make the key {} of user {} inactive", text("key"), text("user")),
+            "write_denies" => format!("write what is denied on role {}", text("role")),
             other => format!("`{}`", clean(other)),
         };
         Ok(Self { words, on: On::of(name, of) })
@@ -250,6 +254,9 @@ pub(crate) struct Outcome {
     pub(crate) state: Option<Words>,
     #[serde(deserialize_with = "list")]
     pub(crate) interfaces: Vec<InterfaceEnd>,
+    /// A revocation's: what could be used, and whether it still can be.
+    #[serde(deserialize_with = "list")]
+    pub(crate) credentials: Vec<InterfaceEnd>,
     #[serde(deserialize_with = "maybe")]
     pub(crate) rules_on_sealed_groups: Option<BTreeMap<String, u64>>,
     #[serde(deserialize_with = "maybe")]
@@ -324,7 +331,7 @@ pub(crate) struct Timings {
     received_to_observed: Option<u64>,
     #[serde(deserialize_with = "maybe")]
     received_to_intent: Option<u64>,
-    #[serde(deserialize_with = "maybe")]
+    #[serde(deserialize_with = "maybe", alias = "received_to_denied")]
     received_to_sealed: Option<u64>,
     #[serde(deserialize_with = "maybe")]
     received_to_read_back: Option<u64>,
@@ -402,8 +409,54 @@ pub(crate) struct Signal {
     pub(crate) finding: Option<Finding>,
     #[serde(deserialize_with = "maybe")]
     pub(crate) instance: Option<Instance>,
+    /// A leak's.
+    #[serde(deserialize_with = "maybe")]
+    pub(crate) credential: Option<Credential>,
     #[serde(deserialize_with = "list")]
     pub(crate) remote: Vec<Remote>,
+}
+
+impl Signal {
+    /// What it is about, in words: a machine's id, or a credential's name.
+    pub(crate) fn about(&self) -> Option<String> {
+        let machine = self.instance.as_ref().and_then(|instance| instance.id.as_ref()).map(ToString::to_string);
+        machine.or_else(|| self.credential.as_ref().map(Credential::words))
+    }
+}
+
+/// A credential, by whatever of it is named.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Credential {
+    #[serde(deserialize_with = "maybe")]
+    kind: Option<Words>,
+    #[serde(deserialize_with = "maybe")]
+    key: Option<Words>,
+    #[serde(deserialize_with = "maybe")]
+    user: Option<Words>,
+    #[serde(deserialize_with = "maybe")]
+    role: Option<Words>,
+    #[serde(deserialize_with = "maybe")]
+    session: Option<Words>,
+    #[serde(deserialize_with = "maybe")]
+    instance: Option<Words>,
+}
+
+impl Credential {
+    fn words(&self) -> String {
+        let parts = [
+            ("key", &self.key),
+            ("of user", &self.user),
+            ("session", &self.session),
+            ("instance", &self.instance),
+            ("of role", &self.role),
+        ];
+        let named: Vec<_> = parts.iter().filter_map(|(word, name)| Some(format!("{word} {}", name.as_ref()?))).collect();
+        if named.is_empty() {
+            return self.kind.as_ref().map_or_else(|| "a credential".to_owned(), |kind| kind.as_str().replace('_', " "));
+        }
+        named.join(" ")
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -136,7 +136,7 @@ impl<'a> Incident<'a> {
     /// The machine, its account and its Region, as far as a record says.
     pub(crate) fn target(&self) -> Option<String> {
         let (_, signal) = self.signals().next()?;
-        let mut target = signal.instance.as_ref()?.id.as_ref()?.to_string();
+        let mut target = signal.about()?;
         if let Some(account) = &signal.account {
             target += &format!(" in account {account}");
         }

@@ -292,10 +292,19 @@ fn summary(incident: &Incident<'_>) -> String {
             }
             text += &format!(": {sealed} of {} read back in a sealed security group without rules.", count(attached, "interface"));
         }
+        (_, "Partial") if ends.is_empty() => text += &format!("{target} is revoked in part: what still works is listed below."),
         (_, end @ ("Partial" | "NotContained")) => {
             let of = count(attached, "interface");
             text += &format!("{target} is not contained ({end}): {sealed} of {of} read back in a sealed security group.");
         }
+        (_, "Revoked") => {
+            text += &format!("{target} was revoked");
+            if let Some((revoked, received)) = incident.revoked().zip(incident.received()) {
+                text += &format!(" {} after the report reached Cordon", duration(revoked.time.millis_since(received.time)));
+            }
+            text += ": IAM was read back to deny it.";
+        }
+        (_, "NotRevoked") => text += &format!("{target} is not revoked: IAM still lets it be used."),
         (_, "Unverifiable") => text += &format!("Whether {target} is contained could not be read back."),
         (_, "NoOutcome") => text += &format!("{target} was to be contained; no record here says what became of it."),
         (_, end) => text += &format!("{target}: {end}."),
@@ -325,6 +334,11 @@ fn open(incident: &Incident<'_>) -> Vec<String> {
                 said.push(format!("The interface {id} is {state}{trouble}."));
             }
         }
+        for end in outcome.credentials.iter().filter(|end| end.state.as_ref().is_none_or(|state| state.as_str() != "ended")) {
+            let (id, state) = (end.id.as_ref(), end.state.as_ref());
+            let state = state.map_or("in an unknown state", Words::as_str);
+            said.push(format!("The {} is {state}.", id.map_or("credential", Words::as_str)));
+        }
         match outcome.established {
             Some(Established::MayPersist(idle)) => said.push(match idle {
                 Some(seconds) => {
@@ -334,6 +348,7 @@ fn open(incident: &Incident<'_>) -> Vec<String> {
                 None => "Connections that were open before may go on.".to_owned(),
             }),
             Some(Established::Unchanged) => said.push("Nothing changed for connections that were open before.".to_owned()),
+            None if !outcome.credentials.is_empty() => {}
             None => said.push("No record says what became of connections that were open before.".to_owned()),
         }
     }
@@ -446,7 +461,7 @@ fn about_finding(rows: &mut Rows<'_>, entry: &Entry) {
     let (clock, who) = if guardduty { (Clock::GuardDuty, "GuardDuty") } else { (Clock::Source, "The signal's source") };
     if let Some(finding) = &signal.finding {
         let kind = finding.kind.as_ref().map_or("activity of unknown type", Words::as_str);
-        let machine = signal.instance.as_ref().and_then(|instance| instance.id.as_ref()).map_or("(unknown)", Words::as_str);
+        let machine = signal.about().unwrap_or_else(|| "(unknown)".to_owned());
         let severity = finding.severity.map(|severity| format!(", severity {severity} ({})", severity.level())).unwrap_or_default();
         let id = finding.id.as_ref().map_or("(unknown)", Words::as_str);
         let times = finding
@@ -482,11 +497,15 @@ fn about_work(rows: &mut Rows<'_>, entry: &Entry, incident: &Incident<'_>) {
     let Some(outcome) = &body.outcome else { return };
     if let Some(timings) = &body.timings {
         rows.add(timings.sealed(), Clock::Function, "changes_answered", "The last planned change was answered".to_owned());
-        let ends: Vec<_> =
+        let mut ends: Vec<_> =
             interfaces(outcome).iter().map(|end| format!("{} {}: {} → {}", end.id, end.state, end.before, end.after)).collect();
+        let words = |words: &Option<Words>| words.as_ref().map_or("(unknown)", Words::as_str).to_owned();
+        ends.extend(outcome.credentials.iter().map(|end| format!("{} {}", words(&end.id), words(&end.state))));
         let what = if ends.is_empty() { "Read back: no interface".to_owned() } else { format!("Read back: {}", ends.join("; ")) };
         let sealed = |end: &body::InterfaceEnd| end.state.as_ref().is_some_and(|s| matches!(s.as_str(), "sealed" | "detached"));
-        rows.judged(outcome.interfaces.iter().all(sealed), timings.read_back(), Clock::Function, "read_back", what);
+        let ended = |end: &body::InterfaceEnd| end.state.as_ref().is_some_and(|state| state.as_str() == "ended");
+        let good = outcome.interfaces.iter().all(sealed) && outcome.credentials.iter().all(ended);
+        rows.judged(good, timings.read_back(), Clock::Function, "read_back", what);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod caller;
 mod machine;
+mod principal;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,14 +23,15 @@ use serde_json::{Value, json};
 
 pub(crate) use caller::{Caller, Refusal, texts};
 pub(crate) use machine::{Machine, finding};
-pub(crate) use wire::{Asked, Fate, Wire, ec2_error, json_error, s3_error};
+pub(crate) use principal::{Person, key_finding, session_finding};
+pub(crate) use wire::{Asked, Fate, Wire, ec2_error, iam_error, json_error, s3_error};
 
 /// The local AWS.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) stack: Value,
     pub(crate) root: Caller,
-    /// No record of this test has an earlier key.
+    /// The minute this test began in, as keys spell it: no record of it is filed under an earlier one.
     since: String,
     known: Mutex<BTreeMap<String, Filed>>,
 }
@@ -73,7 +75,7 @@ impl Stage {
         };
         let began = calls::now().to_string();
         // `2026-11-23T20:18:…` is filed under `2026/11/23/20/18`.
-        let since = format!("rec/quarantine/{}", began[..16].replace(['-', 'T', ':'], "/"));
+        let since = began[..16].replace(['-', 'T', ':'], "/");
         Self { stack, root, since, known: Mutex::default() }
     }
 
@@ -85,9 +87,13 @@ impl Stage {
         text(&self.stack["account"])
     }
 
-    /// A caller with the function's own credentials.
+    /// A caller with the quarantine function's own credentials.
     pub(crate) fn role(&self) -> Caller {
-        let part = |name: &str| text(&self.stack["role_credentials"][name]);
+        self.acting_as(&self.stack["role_credentials"])
+    }
+
+    fn acting_as(&self, credentials: &Value) -> Caller {
+        let part = |name: &str| text(&credentials[name]);
         let credentials =
             Credentials::new(part("access_key_id"), part("secret_access_key"), Some(part("session_token")), None, "test");
         Caller { credentials, ..self.root.clone() }
@@ -107,29 +113,34 @@ impl Stage {
 
     /// A new sandbox in which some variables and the wire are different.
     pub(crate) fn sandbox_with(&self, variables: &[(&str, &str)], wire: Wire) -> Sandbox {
-        let role = self.role();
-        let deployed: BTreeMap<String, String> = serde_json::from_value(self.stack["function_environment"].clone()).unwrap();
-        let get = |name: &'static str| match variables.iter().find(|(other, _)| *other == name) {
-            Some((_, value)) => Some((*value).to_owned()),
-            None if name.starts_with("AWS_") => [
-                ("AWS_REGION", &*role.region),
-                ("AWS_ENDPOINT_URL", &*role.endpoint),
-                ("AWS_ACCESS_KEY_ID", "-"),
-                ("AWS_SECRET_ACCESS_KEY", "-"),
-            ]
-            .into_iter()
-            .find_map(|(other, value)| (other == name).then(|| value.to_owned())),
-            None => deployed.get(name).cloned(),
-        };
-        let config = responder::sdk_config(get).unwrap().into_builder();
-        let config =
-            config.credentials_provider(SharedCredentialsProvider::new(role.credentials.clone())).http_client(wire.clone()).build();
+        let deployed = &self.stack["function_environment"];
+        let get = |name: &'static str| self.variable(name, variables, deployed);
+        let config = self.config(&self.role(), &wire, get);
         let settings = Settings::read(get).unwrap();
         let calls = CallLog::default();
         let store = S3::new(&config, calls.clone(), settings.bucket.clone());
         // A test program is a hundred times as large as the function: hashing it would take longer than KMS is waited for.
         let environment = Environment::new(settings, &config, calls, store, || Some(Sha256::of(b"a test"))).unwrap();
         Sandbox { environment, wire, arn: self.output("FunctionArn") }
+    }
+
+    /// A variable of a sandbox: ours, else Lambda's, else what is deployed.
+    fn variable(&self, name: &str, ours: &[(&str, &str)], deployed: &Value) -> Option<String> {
+        if let Some((_, value)) = ours.iter().find(|(other, _)| *other == name) {
+            return Some((*value).to_owned());
+        }
+        match name {
+            "AWS_REGION" => Some(self.root.region.clone()),
+            "AWS_ENDPOINT_URL" => Some(self.root.endpoint.clone()),
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("-".to_owned()),
+            name if name.starts_with("AWS_") => None,
+            name => deployed[name].as_str().map(str::to_owned),
+        }
+    }
+
+    fn config(&self, role: &Caller, wire: &Wire, get: impl Fn(&'static str) -> Option<String>) -> responder::SdkConfig {
+        let provider = SharedCredentialsProvider::new(role.credentials.clone());
+        responder::sdk_config(get).unwrap().into_builder().credentials_provider(provider).http_client(wire.clone()).build()
     }
 
     /// All records of an incident, oldest first, each opened as the verifier does.
@@ -141,18 +152,22 @@ impl Stage {
 
     /// All records since this test began, other tests' too.
     async fn all_records(&self) -> Vec<Filed> {
-        let (bucket, mut after) = (self.output("EvidenceBucket"), self.since.clone());
+        let bucket = self.output("EvidenceBucket");
         let mut found = Vec::new();
-        loop {
-            let page = format!("/{bucket}?list-type=2&prefix=rec%2F&start-after={}", after.replace('/', "%2F"));
-            let listed = self.root.send("s3", "GET", &page, &[], Vec::new()).await.unwrap();
-            let keys = texts(&listed, "Key");
-            for key in &keys {
-                found.push(self.record(key).await);
-            }
-            match keys.last() {
-                Some(last) if listed.contains("<IsTruncated>true<") => after.clone_from(last),
-                _ => break,
+        for function in ["quarantine", "revoke"] {
+            let mut after = format!("rec/{function}/{}", self.since);
+            loop {
+                let prefix = format!("prefix=rec%2F{function}%2F");
+                let page = format!("/{bucket}?list-type=2&{prefix}&start-after={}", after.replace('/', "%2F"));
+                let listed = self.root.send("s3", "GET", &page, &[], Vec::new()).await.unwrap();
+                let keys = texts(&listed, "Key");
+                for key in &keys {
+                    found.push(self.record(key).await);
+                }
+                match keys.last() {
+                    Some(last) if listed.contains("<IsTruncated>true<") => after.clone_from(last),
+                    _ => break,
+                }
             }
         }
         found.sort_by_key(|filed| text(&filed.predicate["record"]["time"]));
@@ -163,10 +178,12 @@ impl Stage {
     pub(crate) async fn verify(&self, incident: &IncidentId) -> Report {
         let session = |filed: &Filed| text(&filed.predicate["record"]["session"]["id"]);
         let sessions: BTreeSet<String> = self.records(incident).await.iter().map(session).collect();
-        let pem = text(&self.stack["signing_key_pem"]);
-        let der = from_base64(&pem.lines().filter(|line| !line.starts_with('-')).collect::<String>());
-        let root = Root { function: Some("quarantine".parse().unwrap()), fingerprint: Sha256::of(&der) };
-        let mut verifier = Verifier::new(vec![root]);
+        let root = |function: &str, pem: &Value| {
+            let der = from_base64(&text(pem).lines().filter(|line| !line.starts_with('-')).collect::<String>());
+            Root { function: Some(function.parse().unwrap()), fingerprint: Sha256::of(&der) }
+        };
+        let (ours, theirs) = (&self.stack["signing_key_pem"], &self.stack["revoke"]["signing_key_pem"]);
+        let mut verifier = Verifier::new(vec![root("quarantine", ours), root("revoke", theirs)]);
         for filed in self.all_records().await.iter().filter(|filed| sessions.contains(&session(filed))) {
             verifier.add(&filed.key, &filed.bytes, None, calls::now());
         }

@@ -95,7 +95,7 @@ impl Wire {
         let service = signed.split('/').nth(3).unwrap_or_default().to_owned();
         let operation = match request.headers().get("x-amz-target") {
             Some(target) => target.rsplit('.').next().unwrap().to_owned(),
-            None if service == "ec2" => {
+            None if service == "ec2" || service == "iam" => {
                 body.split('&').find_map(|part| part.strip_prefix("Action=")).unwrap_or_default().to_owned()
             }
             None => request.method().to_owned(),
@@ -160,6 +160,14 @@ impl HttpClient for Wire {
 pub(crate) fn ec2_error(status: u16, code: &str) -> Fate {
     let body = format!(
         "<Response><Errors><Error><Code>{code}</Code><Message>made up for a test</Message></Error></Errors><RequestID>r-1</RequestID></Response>"
+    );
+    Fate::Answer(status, body)
+}
+
+/// IAM's way to say no (IAM API Reference, "Common Errors").
+pub(crate) fn iam_error(status: u16, code: &str) -> Fate {
+    let body = format!(
+        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>made up for a test</Message></Error><RequestId>r-1</RequestId></ErrorResponse>"
     );
     Fate::Answer(status, body)
 }

@@ -1,11 +1,13 @@
-//! What EC2's errors amount to.
+//! What errors amount to.
 
-use aws_sdk_ec2::config::http::HttpResponse;
-use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use plan::{Trouble, TroubleKind};
 
-/// Sorts an error (EC2 API Reference, "Error codes for the Amazon EC2 API").
-pub(crate) fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Trouble {
+/// Sorts an error (EC2 API Reference, "Error codes for the Amazon EC2 API"; IAM API Reference, "Common Errors").
+#[must_use]
+pub fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Trouble {
     let Some(code) = error.code() else {
         let code = match error {
             SdkError::TimeoutError(_) => "Timeout",
@@ -20,7 +22,10 @@ pub(crate) fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>
     let kind = match code {
         "UnauthorizedOperation" | "AccessDenied" | "AuthFailure" | "OptInRequired" => TroubleKind::Denied,
         "RequestLimitExceeded" | "Throttling" | "ThrottlingException" | "EC2ThrottledException" => TroubleKind::Throttled,
+        // IAM is busy with the same object: the same call succeeds a moment later.
+        "ConcurrentModification" | "EntityTemporarilyUnmodifiable" => TroubleKind::Throttled,
         "InvalidGroup.Duplicate" => TroubleKind::Taken,
+        "NoSuchEntity" => TroubleKind::NotFound,
         _ if code.ends_with(".NotFound") || code.ends_with("NotFoundException") => TroubleKind::NotFound,
         _ if status >= 500 => TroubleKind::Server,
         _ => TroubleKind::Refused,
@@ -29,6 +34,7 @@ pub(crate) fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>
 }
 
 /// An answer that lacks what it must have.
-pub(crate) fn incomplete(what: &str) -> Trouble {
+#[must_use]
+pub fn incomplete(what: &str) -> Trouble {
     Trouble { kind: TroubleKind::NoAnswer, code: format!("AnswerLacks{what}") }
 }

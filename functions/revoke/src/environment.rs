@@ -1,0 +1,119 @@
+//! What the process is given when it starts.
+
+use std::collections::BTreeSet;
+
+use calls::CallLog;
+use docket::Docket;
+use evidence_store::{S3, Worm};
+use hold::Holds;
+use ids::{AccountId, Sha256};
+use playbook::LeakPlaybook;
+use redact::Redactor;
+use responder::{Settings, SettingsError};
+use revocation::Iam;
+use signal::{Credential, Leak};
+
+/// Settings, playbook, clients and the recorder: built once, lent to every invocation.
+#[derive(Debug)]
+pub struct Environment<S> {
+    pub(crate) settings: Settings,
+    /// `CORDON_DENY_POLICY`: the deployed policy that denies everything.
+    pub(crate) deny_policy: String,
+    /// `CORDON_OWN`: ARNs of Cordon's own roles, protected besides what `CORDON_PROTECTED` names.
+    own: BTreeSet<String>,
+    pub(crate) playbook: LeakPlaybook,
+    pub(crate) iam: Iam,
+    pub(crate) holds: Holds,
+    pub(crate) calls: CallLog,
+    pub(crate) docket: Docket<S>,
+}
+
+impl Environment<S3> {
+    /// Reads the settings, builds the clients, makes the session's key and begins to have it endorsed. Fails on a wrong configuration
+    /// only: neither KMS nor S3 is waited for.
+    ///
+    /// # Errors
+    /// If the configuration or the shipped playbook is wrong, or the system has no randomness.
+    pub fn load(get: impl Fn(&'static str) -> Option<String>) -> Result<Self, lambda_runtime::Error> {
+        let settings = Settings::read(&get)?;
+        let config = responder::sdk_config(&get)?;
+        let calls = CallLog::default();
+        let store = S3::new(&config, calls.clone(), settings.bucket.clone());
+        Self::new(settings, get, &config, calls, store, docket::code)
+    }
+}
+
+impl<S: Worm> Environment<S> {
+    /// An environment around any store. `code` finds out the hash of the program that is running; it is called beside all else.
+    ///
+    /// # Errors
+    /// If the configuration or the shipped playbook is wrong, or the system has no randomness.
+    pub fn new(
+        settings: Settings,
+        get: impl Fn(&'static str) -> Option<String>,
+        config: &responder::SdkConfig,
+        calls: CallLog,
+        store: S,
+        code: fn() -> Option<Sha256>,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let signs = (settings.function.clone(), settings.signing_key.clone());
+        let redactor = Redactor::new(&settings.redact)?;
+        let deny_policy = get("CORDON_DENY_POLICY").filter(|arn| arn.contains(":policy/"));
+        let own = get("CORDON_OWN").unwrap_or_default();
+        Ok(Self {
+            playbook: LeakPlaybook::shipped()?,
+            iam: Iam::new(config, calls.clone()),
+            holds: Holds::new(config, calls.clone(), settings.table.clone()),
+            docket: Docket::new(config, calls.clone(), store, signs, redactor, code)?,
+            deny_policy: deny_policy.ok_or(SettingsError::Missing("CORDON_DENY_POLICY"))?,
+            own: own.split(',').map(|arn| arn.trim().to_owned()).filter(|arn| !arn.is_empty()).collect(),
+            settings,
+            calls,
+        })
+    }
+
+    /// Whether the configuration names the principal of a credential, by its ARN. Names are unique in an account, whatever the path.
+    pub(crate) fn protects(&self, leak: &Leak) -> bool {
+        let (kind, name) = match &leak.credential {
+            Credential::UserKey { user: Some(user), .. } | Credential::UserSession { user, .. } => ("user", user.as_str()),
+            Credential::RoleSession { role, .. } | Credential::InstanceSession { role, .. } | Credential::WholeRole { role } => {
+                ("role", role.as_str())
+            }
+            Credential::UserKey { user: None, .. } | Credential::Federated { .. } | Credential::Root { .. } => return false,
+        };
+        let named = |arn: &String| is_principal(arn, &leak.account, kind, name);
+        self.own.iter().any(named) || self.settings.protected.iter().any(named)
+    }
+}
+
+/// Whether `arn` is `arn:PARTITION:iam::ACCOUNT:KIND/PATH/NAME`. IAM takes names for the same that differ in case only.
+fn is_principal(arn: &str, account: &AccountId, kind: &str, name: &str) -> bool {
+    let mut parts = arn.splitn(6, ':').skip(2);
+    let (service, _region, owner, resource) = (parts.next(), parts.next(), parts.next(), parts.next().unwrap_or_default());
+    let last = resource.rsplit('/').next().unwrap_or_default();
+    service == Some("iam")
+        && owner == Some(account.as_str())
+        && resource.split('/').next() == Some(kind)
+        && last.eq_ignore_ascii_case(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_principal_is_known_by_its_name_whatever_its_path_and_case() {
+        let account: AccountId = "123456789012".parse().unwrap();
+        for (arn, same) in [
+            ("arn:aws:iam::123456789012:role/break-glass", true),
+            ("arn:aws-cn:iam::123456789012:role/ops/Break-Glass", true),
+            ("arn:aws:iam::123456789012:user/break-glass", false),
+            ("arn:aws:iam::999988887777:role/break-glass", false),
+            ("arn:aws:iam::123456789012:role/break-glass-2", false),
+            ("arn:aws:sts::123456789012:role/break-glass", false),
+            ("i-0447a53385d345b29", false),
+        ] {
+            assert_eq!(is_principal(arn, &account, "role", "break-glass"), same, "{arn}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+#![doc = include_str!("../README.md")]
+
+mod answer;
+mod end;
+mod environment;
+mod record;
+mod request;
+
+use docket::Cause;
+use evidence::{Kind, Subject};
+use evidence_store::Worm;
+use ids::SignalId;
+use responder::{Attention, Invocation, Transient};
+use signal::{ByHand, Leak, Refused, Strip};
+
+pub use answer::{Answer, Said, Told};
+pub use environment::Environment;
+pub use record::{DecisionBody, OutcomeBody, RefusalBody, RoundTrips, Timings};
+use request::{Asked, Request};
+
+/// Answers one report: parse → observe → plan → record → apply → read back → record, for each credential that it names.
+///
+/// # Errors
+/// When, and only when, running the same report again can help.
+pub async fn handle<S: Worm>(event: &[u8], invocation: &Invocation, environment: &Environment<S>) -> Result<Answer, Transient> {
+    let answer = match Request::sort(event) {
+        Request::Plan(asked) => {
+            let leaks = match asked {
+                Asked::Event(event) => signal::parse_leaks(event, &environment.settings.door()),
+                Asked::Credential(credential) => by_hand(credential, event, invocation).map(|leak| vec![leak]),
+            };
+            match leaks {
+                Ok(leaks) => preview(&leaks, invocation, environment).await,
+                Err(refused) => Ok(Answer::of(vec![Told::new(Said::Refused, Attention::None, refused.to_string())])),
+            }
+        }
+        Request::Revoke(credential) => match by_hand(credential, event, invocation) {
+            Ok(leak) => end(vec![leak], invocation, environment).await,
+            Err(refused) => refuse(*refused, environment).await,
+        },
+        Request::Event(event) => match signal::parse_leaks(event, &environment.settings.door()) {
+            Ok(leaks) => end(leaks, invocation, environment).await,
+            Err(refused) => refuse(*refused, environment).await,
+        },
+    };
+    // Whatever an answer or an error quotes, it goes to logs and subscribers from here.
+    let clean = |text: String| environment.docket.redactor().text(&text).0;
+    let answer = match answer {
+        Ok(answer) => Ok(answer.map_texts(clean)),
+        Err(Transient(cause)) => Err(Transient(clean(cause))),
+    };
+    let function = environment.settings.function.as_str();
+    for told in answer.iter().flat_map(|answer| &answer.credentials) {
+        responder::count(function, &format!("{:?}", told.outcome), 1, calls::now());
+        if told.attention == Attention::Page && told.outcome != Said::NeedsHuman {
+            responder::count(function, "NeedsHuman", 1, calls::now());
+        }
+        if !told.degraded.is_empty() {
+            responder::count(function, "Degraded", 1, calls::now());
+        }
+    }
+    answer
+}
+
+fn by_hand(credential: ByHand, bytes: &[u8], invocation: &Invocation) -> Result<Leak, Box<Refused>> {
+    let home = invocation.home.as_ref().map(|(account, _)| account);
+    credential.leak(bytes, &invocation.id, home, calls::now())
+}
+
+/// Ends each credential. One that has to be tried again keeps none of the others waiting: they have their outcomes by then.
+async fn end<S: Worm>(leaks: Vec<Leak>, invocation: &Invocation, environment: &Environment<S>) -> Result<Answer, Transient> {
+    let (mut told, mut again) = (Vec::new(), None);
+    for leak in leaks {
+        match end::end(leak, invocation, environment).await {
+            Ok(one) => told.push(one),
+            Err(transient) => again = Some(transient),
+        }
+    }
+    match again {
+        Some(transient) => Err(transient),
+        None => Ok(Answer::of(told)),
+    }
+}
+
+async fn preview<S: Worm>(leaks: &[Leak], invocation: &Invocation, environment: &Environment<S>) -> Result<Answer, Transient> {
+    let mut told = Vec::new();
+    for leak in leaks {
+        told.push(end::preview(leak, invocation, environment).await?);
+    }
+    Ok(Answer::of(told))
+}
+
+/// Records a report that was not understood, so that a person can look at it. Trying again would not make it clearer.
+async fn refuse<S: Worm>(mut refused: Refused, environment: &Environment<S>) -> Result<Answer, Transient> {
+    environment.docket.vouch().await;
+    let mut strip = Strip::new(environment.docket.redactor());
+    strip.refused(&mut refused);
+    let redacted = strip.done();
+    let signal = SignalId::of_bytes(&refused.sha256);
+    let subject = vec![Subject::new("event", refused.sha256)];
+    let cause = Cause::new(environment.docket.function(), calls::now(), None, signal, subject);
+    let reason = refused.to_string();
+    let draft = cause.draft(Kind::Refusal, 1, environment.playbook.digest(), RefusalBody { refused, redacted });
+    let recorded = environment.docket.recorder().await.intent(draft).await.map_err(Transient::of)?;
+    let mut told = Told::new(Said::Refused, Attention::Notify, reason);
+    told.records.push(recorded.link().key.to_string());
+    Ok(Answer::of(vec![told]))
+}

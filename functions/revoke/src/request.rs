@@ -1,0 +1,81 @@
+//! What the function can be asked.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use signal::ByHand;
+
+/// An event, sorted.
+#[derive(Debug)]
+pub(crate) enum Request<'a> {
+    /// From EventBridge, or anything else that is not asked by hand: `signal` makes of it what it can.
+    Event(&'a [u8]),
+    /// "What would you do about this?" Nothing is changed, claimed or recorded.
+    Plan(Asked<'a>),
+    /// "Revoke this."
+    Revoke(ByHand),
+}
+
+/// What a plan is asked for.
+#[derive(Debug)]
+pub(crate) enum Asked<'a> {
+    Event(&'a [u8]),
+    Credential(ByHand),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asking<'a> {
+    cordon: Verb,
+    #[serde(borrow)]
+    event: Option<&'a RawValue>,
+    credential: Option<ByHand>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Verb {
+    Plan,
+    Revoke,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn sort(bytes: &'a [u8]) -> Self {
+        match serde_json::from_slice(bytes) {
+            Ok(Asking { cordon: Verb::Plan, event: Some(event), credential: None }) => {
+                Self::Plan(Asked::Event(event.get().as_bytes()))
+            }
+            Ok(Asking { cordon: Verb::Plan, event: None, credential: Some(credential) }) => {
+                Self::Plan(Asked::Credential(credential))
+            }
+            Ok(Asking { cordon: Verb::Revoke, event: None, credential: Some(credential) }) => Self::Revoke(credential),
+            _ => Self::Event(bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_by_hand_is_told_from_an_event() {
+        let key = r#"{"key":"AKIARZPUZDIKFJNBPQ4Z"}"#;
+        assert!(matches!(Request::sort(format!(r#"{{"cordon":"revoke","credential":{key}}}"#).as_bytes()), Request::Revoke(_)));
+        assert!(matches!(
+            Request::sort(format!(r#"{{"cordon":"plan","credential":{key}}}"#).as_bytes()),
+            Request::Plan(Asked::Credential(_))
+        ));
+        assert!(matches!(Request::sort(br#"{"cordon":"plan","event":{}}"#), Request::Plan(Asked::Event(_))));
+        // Anything more, less or else goes the way of an event, where it is refused and recorded.
+        for event in [
+            r#"{"cordon":"revoke"}"#,
+            r#"{"cordon":"revoke","credential":{"key":"AKIARZPUZDIKFJNBPQ4Z","secret":"x"}}"#,
+            r#"{"cordon":"revoke","credential":{"key":"no key"}}"#,
+            r#"{"cordon":"revoke","event":{},"credential":{}}"#,
+            r#"{"cordon":"release"}"#,
+            "nonsense",
+        ] {
+            assert!(matches!(Request::sort(event.as_bytes()), Request::Event(_)), "{event}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Plans that end a leaked credential.
+
+mod denies;
+mod judge;
+mod observed;
+mod pattern;
+mod patterns;
+mod steps;
+
+pub use denies::{DENIES_POLICY, Denied, Denies, NotOurs};
+pub use judge::{CredentialEnd, CredentialState, RevocationOutcome, RevocationState, judge_revocation};
+pub use observed::{Key, Principal, Role, User};
+pub use pattern::{Pattern, Procedure, Survivor, pattern_of, patterns};
+pub use steps::{Revocation, Revoke, Rule, revoke};

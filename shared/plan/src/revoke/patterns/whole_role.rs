@@ -1,0 +1,26 @@
+//! Every session of a role, because nobody knows which one it is. It is never ended without a person: services may depend on it.
+
+use signal::Credential;
+
+use super::role_session::{SKEW, chained, write};
+use crate::revoke::denies::Denied;
+use crate::revoke::observed::Principal;
+use crate::revoke::pattern::{Pattern, Procedure};
+
+pub(crate) static PATTERN: Pattern = Pattern {
+    id: "whole-role",
+    recognised: "a finding about a role that names no session, or a person who names none",
+    done: "only after a person has decided: on the role, a deny of every session from before now (aws:TokenIssueTime)",
+    shown: "IAM shows the statement on the role",
+    survives: "sessions that they made of other roles, for an hour at most; whoever may assume the role can assume it again",
+    matches: |credential| matches!(credential, Credential::WholeRole { .. }),
+    procedure: Some(|rule, _, seen| match seen {
+        Principal::Role(role) => {
+            let mut procedure = write(rule, role, None, Denied::older(rule.case.now.plus(SKEW)));
+            chained(rule, &mut procedure);
+            procedure
+        }
+        Principal::User(_) => Procedure::default(),
+    }),
+    by_hand: &["find out by CloudTrail which session it was, and who assumed the role for it"],
+};

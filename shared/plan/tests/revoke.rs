@@ -1,0 +1,326 @@
+//! Plans that end credentials, and what always holds.
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ids::{IncidentId, Sha256, SignalId, Timestamp};
+use plan::revoke::{
+    CredentialState, Denied, Denies, Key, Principal, Revocation, RevocationState, Revoke, Role, Rule, User, judge_revocation,
+    pattern_of, patterns, revoke,
+};
+use plan::{Case, Did, Done, Trouble, TroubleKind};
+use proptest::prelude::*;
+use signal::{Credential, Door, Leak, parse_leaks};
+
+const DENY: &str = "arn:aws:iam::123456789012:policy/cordon-deny-all";
+
+fn leaks(file: &str) -> Vec<Leak> {
+    let bytes = std::fs::read(format!("{}/../../events/leaks/{file}.json", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    parse_leaks(&bytes, &Door { administrator: None, drill: true }).unwrap()
+}
+
+fn leak(file: &str) -> Leak {
+    leaks(file).remove(0)
+}
+
+fn now() -> Timestamp {
+    "2026-11-21T02:10:07.250Z".parse().unwrap()
+}
+
+fn rule(leak: &Leak) -> Rule {
+    Rule {
+        case: Case {
+            incident: leak.incident.clone(),
+            signal: leak.id.clone(),
+            account: leak.account.clone(),
+            rule: "high-leak-revokes".parse().unwrap(),
+            playbook: Sha256::of(b"playbook"),
+            intent: "rec/revoke/2026/11/21/02/10/0.1-intent.json".to_owned(),
+            now: now(),
+        },
+        region: "eu-central-1".parse().unwrap(),
+        deny_policy: DENY.to_owned(),
+        standing: Denies::default(),
+        reported: leak.at,
+        since: leak.since,
+        attachments_full: false,
+    }
+}
+
+fn key(id: &str, active: bool, created: &str) -> Key {
+    Key { id: id.parse().unwrap(), active, created: Some(created.parse().unwrap()) }
+}
+
+/// The user of the sample findings: the leaked key, an old one, and one that somebody made after the leak.
+fn user() -> User {
+    User {
+        name: "ci-deployer".parse().unwrap(),
+        arn: "arn:aws:iam::123456789012:user/ci/ci-deployer".to_owned(),
+        attached: BTreeSet::from(["arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()]),
+        boundary: None,
+        keys: vec![
+            key("AKIARZPUZDIKFJNBPQ4Z", true, "2025-01-01T00:00:00Z"),
+            key("AKIARZPUZDIKFJNBOLD2", true, "2024-01-01T00:00:00Z"),
+            key("AKIARZPUZDIKFJNBNEW2", true, "2026-11-21T02:09:00Z"),
+        ],
+    }
+}
+
+fn role(name: &str) -> Role {
+    Role {
+        name: name.parse().unwrap(),
+        id: "AROAEXAMPLEROLEID1234".parse().unwrap(),
+        arn: format!("arn:aws:iam::123456789012:role/{name}"),
+        denies: Denies::default(),
+        foreign: None,
+    }
+}
+
+fn plan_for(leak: &Leak, seen: Principal) -> Revocation {
+    revoke(rule(leak), leak, seen).unwrap()
+}
+
+#[test]
+fn a_users_key_dies_with_those_that_were_made_since() {
+    let leak = leak("user-key-malicious-ip");
+    insta::assert_snapshot!(plan_for(&leak, Principal::User(user())));
+}
+
+#[test]
+fn a_console_session_dies_with_its_user() {
+    let leak = leak("user-session-console");
+    insta::assert_snapshot!(plan_for(&leak, Principal::User(user())));
+}
+
+#[test]
+fn a_role_session_dies_alone() {
+    let leak = leak("role-session");
+    let plan = plan_for(&leak, Principal::Role(role("storefront-deploy")));
+    insta::assert_snapshot!(plan);
+    insta::assert_snapshot!("a_role_session_dies_alone_document", document(&plan));
+}
+
+#[test]
+fn an_instances_credentials_die_and_its_siblings_go_on() {
+    let leak = leak("instance-session-outside");
+    let plan = plan_for(&leak, Principal::Role(role("storefront-web")));
+    insta::assert_snapshot!(plan);
+    insta::assert_snapshot!("an_instances_credentials_die_document", document(&plan));
+}
+
+#[test]
+fn a_whole_role_dies_up_to_now() {
+    let leak = leak("role-without-session");
+    insta::assert_snapshot!(document(&plan_for(&leak, Principal::Role(role("storefront-deploy")))));
+}
+
+fn denies(plan: &Revocation) -> Denies {
+    let written = plan.steps.iter().find_map(|step| match &step.action {
+        Revoke::WriteDenies { denies, .. } => Some(denies.clone()),
+        _ => None,
+    });
+    written.unwrap()
+}
+
+fn document(plan: &Revocation) -> String {
+    let value: serde_json::Value = serde_json::from_str(&denies(plan).document()).unwrap();
+    serde_json::to_string_pretty(&value).unwrap()
+}
+
+#[test]
+fn a_user_with_no_room_gets_a_boundary() {
+    let leak = leak("user-key-malicious-ip");
+    let full = User { attached: (0..10).map(|n| format!("arn:aws:iam::aws:policy/P{n}")).collect(), ..user() };
+    let action = |plan: &Revocation| plan.steps.first().map(|step| step.action.clone());
+    let bound = |from: Option<&str>| {
+        Some(Revoke::BoundByDeny { user: user().name, policy: DENY.to_owned(), from: from.map(str::to_owned) })
+    };
+    assert_eq!(action(&plan_for(&leak, Principal::User(full))), bound(None));
+    // The quota may be lower than we think: then trying has shown it.
+    let tried = Rule { attachments_full: true, ..rule(&leak) };
+    let bounded = User { boundary: Some("arn:aws:iam::123456789012:policy/team".to_owned()), ..user() };
+    let again = revoke(tried, &leak, Principal::User(bounded)).unwrap();
+    assert_eq!(action(&again), bound(Some("arn:aws:iam::123456789012:policy/team")));
+}
+
+#[test]
+fn what_is_ended_already_needs_no_step() {
+    let leak = leak("user-key-malicious-ip");
+    let mut ended = user();
+    ended.attached.insert(DENY.to_owned());
+    ended.keys.iter_mut().for_each(|key| key.active = false);
+    let plan = plan_for(&leak, Principal::User(ended.clone()));
+    assert_eq!(plan.steps, []);
+    let outcome = judge_revocation(&plan, Vec::new(), Some(&Principal::User(ended)), DENY);
+    assert_eq!(outcome.state, RevocationState::Revoked);
+}
+
+#[test]
+fn two_incidents_on_one_role_keep_each_others_denies() {
+    let (first, second) = (leak("role-session"), leak("resource-credential-outside"));
+    let mut seen = role("storefront-deploy");
+    seen.denies = denies(&plan_for(&first, Principal::Role(seen.clone())));
+    let both = denies(&plan_for(&second, Principal::Role(seen)));
+    assert_eq!(both.0.keys().collect::<BTreeSet<_>>(), BTreeSet::from([&first.incident, &second.incident]));
+
+    // Whoever takes the document off does not get rid of what stands in the table.
+    let standing = Rule { standing: both, ..rule(&second) };
+    let again = revoke(standing, &second, Principal::Role(role("storefront-deploy"))).unwrap();
+    assert!(denies(&again).0.contains_key(&first.incident));
+}
+
+#[test]
+fn a_second_report_of_the_same_ends_no_younger_session() {
+    let leak = leak("role-session");
+    let mut seen = role("storefront-deploy");
+    seen.denies = denies(&plan_for(&leak, Principal::Role(seen.clone())));
+    let later = Rule { case: Case { now: now().plus(std::time::Duration::from_secs(600)), ..rule(&leak).case }, ..rule(&leak) };
+    let plan = revoke(later.clone(), &leak, Principal::Role(seen.clone())).unwrap();
+    assert_eq!(plan.steps, [], "{plan}");
+    // One that says it was used since is.
+    let used_since = Rule { reported: later.case.now, ..later };
+    let plan = revoke(used_since, &leak, Principal::Role(seen)).unwrap();
+    assert_eq!(plan.steps.len(), 1, "{plan}");
+}
+
+#[test]
+fn what_sessions_have_outlived_is_pruned_and_what_somebody_else_wrote_is_replaced() {
+    let leak = leak("instance-session-outside");
+    let mut seen = role("storefront-web");
+    let old = IncidentId::derive("old", "x");
+    seen.denies.0.insert(old.clone(), Denied::session("AROAEXAMPLEROLEID1234:x".to_owned(), Timestamp::saturating(0)));
+    seen.foreign = Some(r#"{"Statement":[]}"#.to_owned());
+    let plan = plan_for(&leak, Principal::Role(seen));
+    assert!(!denies(&plan).0.contains_key(&old));
+    assert!(plan.remarks.iter().any(|remark| remark.contains("not Cordon's")), "{plan}");
+}
+
+#[test]
+fn only_people_end_what_no_account_can() {
+    for file in ["root-key", "federated-session", "identity-center-session", "service-linked-role"] {
+        let leak = leak(file);
+        assert_eq!(revoke(rule(&leak), &leak, Principal::User(user())), None, "{file}");
+        assert!(!pattern_of(&leak.credential).unwrap().by_hand.is_empty(), "{file}");
+    }
+}
+
+#[test]
+fn the_judge_goes_by_what_was_read_back() {
+    let leak = leak("user-key-malicious-ip");
+    let plan = plan_for(&leak, Principal::User(user()));
+    let done = |step| Done { step, did: Did::Accepted, request_id: None };
+    let all: Vec<Done> = (0..plan.steps.len()).map(done).collect();
+    let accepted = judge_revocation(&plan, all.clone(), Some(&Principal::User(user())), DENY);
+    assert_eq!(accepted.state, RevocationState::NotRevoked, "accepted is not effective");
+    assert!(accepted.worth_another_try());
+
+    let mut denied = user();
+    denied.attached.insert(DENY.to_owned());
+    let half = judge_revocation(&plan, all.clone(), Some(&Principal::User(denied.clone())), DENY);
+    assert_eq!(half.state, RevocationState::Partial);
+
+    denied.keys.iter_mut().for_each(|key| key.active = key.id.as_str().ends_with("OLD2"));
+    denied.keys.push(key("AKIARZPUZDIKFJNBNEW3", true, "2026-11-21T02:10:07Z"));
+    let ended = judge_revocation(&plan, all.clone(), Some(&Principal::User(denied)), DENY);
+    assert_eq!(ended.state, RevocationState::Revoked);
+    assert!(ended.left_open.iter().any(|open| open.contains("AKIARZPUZDIKFJNBNEW3")), "{ended:?}");
+    assert_eq!(judge_revocation(&plan, all, None, DENY).state, RevocationState::Unverifiable);
+
+    let refused =
+        Done { step: 0, did: Did::Failed(Trouble { kind: TroubleKind::Denied, code: "AccessDenied".into() }), request_id: None };
+    let refused = judge_revocation(&plan, vec![refused], Some(&Principal::User(user())), DENY);
+    assert_eq!(refused.credentials.first().map(|end| end.state), Some(CredentialState::Alive));
+    assert!(!refused.worth_another_try());
+}
+
+#[test]
+fn every_sample_credential_has_exactly_one_kind() {
+    let folder = format!("{}/../../events/leaks", env!("CARGO_MANIFEST_DIR"));
+    let mut met = BTreeSet::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        let door = Door { administrator: Some("999988887777".parse().unwrap()), drill: true };
+        for leak in parse_leaks(&bytes, &door).into_iter().flatten() {
+            met.insert(pattern_of(&leak.credential).unwrap().id);
+        }
+    }
+    let all: BTreeSet<_> = patterns().map(|pattern| pattern.id).collect();
+    assert_eq!(met, all, "a kind without a sample");
+}
+
+/// The page is the registry, in words for people.
+#[test]
+fn the_page_about_credentials_is_the_registry() {
+    let page = std::fs::read_to_string(format!("{}/../../docs/credentials.md", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    for pattern in patterns() {
+        let row =
+            format!("| `{}` | {} | {} | {} | {} |", pattern.id, pattern.recognised, pattern.done, pattern.shown, pattern.survives);
+        assert!(page.contains(&row), "docs/credentials.md lacks this row:\n{row}");
+    }
+}
+
+fn incident() -> impl Strategy<Value = IncidentId> {
+    any::<u64>().prop_map(|n| IncidentId::derive(&n.to_string(), "x"))
+}
+
+fn moment() -> impl Strategy<Value = Timestamp> {
+    (0_i64..4_000_000_000_000).prop_map(Timestamp::saturating)
+}
+
+fn denied() -> impl Strategy<Value = Denied> {
+    let userid = "AROA[A-Z0-9]{17}:[A-Za-z0-9+=,.@_-]{1,64}";
+    prop_oneof![
+        (userid, moment()).prop_map(|(userid, at)| Denied::session(userid, at)),
+        (userid, "i-[0-9a-f]{17}").prop_map(|(userid, id)| Denied::Instance {
+            userid,
+            arn: format!("arn:aws:ec2:eu-central-1:123456789012:instance/{id}")
+        }),
+        moment().prop_map(Denied::older),
+    ]
+}
+
+fn some_denies() -> impl Strategy<Value = Denies> {
+    prop::collection::btree_map(incident(), denied(), 0..8).prop_map(Denies)
+}
+
+proptest! {
+    #[test]
+    fn a_document_can_be_read_back_and_only_denies(denies in some_denies()) {
+        let document = denies.document();
+        prop_assert_eq!(Denies::parse(&document).unwrap(), denies);
+        let value: serde_json::Value = serde_json::from_str(&document).unwrap();
+        for statement in value["Statement"].as_array().unwrap() {
+            prop_assert_eq!(&statement["Effect"], "Deny");
+            prop_assert!(!statement["Condition"].as_object().unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_document_with_any_change_is_not_ours(denies in some_denies(), field in 0_usize..4) {
+        let mut value: serde_json::Value = serde_json::from_str(&denies.document()).unwrap();
+        let change = ["Effect", "Action", "Resource", "NotAction"][field];
+        let Some(first) = value["Statement"].as_array_mut().unwrap().first_mut() else { return Ok(()) };
+        first[change] = "Allow".into();
+        prop_assert!(Denies::parse(&value.to_string()).is_err());
+    }
+
+    #[test]
+    fn no_incidents_deny_is_lost(one in some_denies(), other in some_denies()) {
+        let both = one.clone().and(other.clone());
+        let wanted: BTreeMap<_, _> = one.0.iter().chain(&other.0).collect();
+        prop_assert_eq!(both.0.keys().collect::<BTreeSet<_>>(), wanted.keys().copied().collect::<BTreeSet<_>>());
+    }
+
+    #[test]
+    fn an_unknown_document_never_panics(text in ".*") {
+        let _any = Denies::parse(&text);
+    }
+}
+
+#[test]
+fn a_credential_that_is_not_there_changes_nothing() {
+    let by_hand = Credential::UserKey { key: "AKIARZPUZDIKFJNBGQNE".parse().unwrap(), user: None };
+    let leak = Leak { credential: by_hand, id: SignalId::of_bytes(&Sha256::of(b"x")), ..leak("user-key-malicious-ip") };
+    let plan = plan_for(&leak, Principal::User(User { keys: Vec::new(), ..user() }));
+    assert!(plan.remarks.iter().any(|remark| remark.contains("is gone")), "{plan}");
+}

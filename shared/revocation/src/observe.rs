@@ -1,0 +1,104 @@
+//! Reads.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_iam::types::StatusType;
+use calls::{incomplete, trouble};
+use ids::{AccessKeyId, RoleName, Timestamp, UserName};
+use percent_encoding::percent_decode_str;
+use plan::revoke::{DENIES_POLICY, Denies, Key, Principal, Role, User};
+use plan::{Trouble, TroubleKind};
+
+use crate::Iam;
+
+impl Iam {
+    /// Whose long-lived key it is; none if IAM does not know the key in this account.
+    ///
+    /// # Errors
+    /// If IAM does not answer, or not in full.
+    pub async fn holder(&self, key: &AccessKeyId) -> Result<Option<UserName>, Trouble> {
+        let answer = self.client.get_access_key_last_used().access_key_id(key.as_str()).send().await;
+        match answer.map_err(|error| trouble(&error)) {
+            // IAM answers without a name for root's keys.
+            Ok(answer) => Ok(answer.user_name().and_then(|name| name.parse().ok())),
+            // IAM says that access is denied, rather than that there is nothing, for a key of another account.
+            Err(Trouble { kind: TroubleKind::NotFound, .. }) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The user, with its keys and policies; none if IAM does not know it.
+    ///
+    /// # Errors
+    /// If IAM does not answer, or not in full.
+    pub async fn user(&self, name: &UserName) -> Result<Option<Principal>, Trouble> {
+        let user = async { self.client.get_user().user_name(name.as_str()).send().await.map_err(|error| trouble(&error)) };
+        let attached = async {
+            let mut pages = self.client.list_attached_user_policies().user_name(name.as_str()).into_paginator().items().send();
+            let mut found = BTreeSet::new();
+            while let Some(policy) = pages.next().await {
+                let policy = policy.map_err(|error| trouble(&error))?;
+                found.insert(policy.policy_arn().ok_or_else(|| incomplete("PolicyArn"))?.to_owned());
+            }
+            Ok(found)
+        };
+        let keys = async {
+            let mut pages = self.client.list_access_keys().user_name(name.as_str()).into_paginator().items().send();
+            let mut found = Vec::new();
+            while let Some(key) = pages.next().await {
+                let key = key.map_err(|error| trouble(&error))?;
+                found.push(Key {
+                    id: key.access_key_id().and_then(|id| id.parse().ok()).ok_or_else(|| incomplete("AccessKeyId"))?,
+                    // Whatever else IAM may say one day: unless it is inactive, it may work.
+                    active: key.status() != Some(&StatusType::Inactive),
+                    created: key.create_date().and_then(|date| date.to_millis().ok()).map(Timestamp::saturating),
+                });
+            }
+            Ok(found)
+        };
+        let (user, attached, keys) = match tokio::try_join!(user, attached, keys) {
+            Ok(seen) => seen,
+            Err(Trouble { kind: TroubleKind::NotFound, .. }) => return Ok(None),
+            Err(other) => return Err(other),
+        };
+        let user = user.user().ok_or_else(|| incomplete("User"))?;
+        let boundary = user.permissions_boundary().and_then(|boundary| boundary.permissions_boundary_arn()).map(str::to_owned);
+        Ok(Some(Principal::User(User { name: name.clone(), arn: user.arn().to_owned(), attached, boundary, keys })))
+    }
+
+    /// The role, with what Cordon denies on it; none if IAM does not know it.
+    ///
+    /// # Errors
+    /// If IAM does not answer, or not in full.
+    pub async fn role(&self, name: &RoleName) -> Result<Option<Principal>, Trouble> {
+        let role = async { self.client.get_role().role_name(name.as_str()).send().await.map_err(|error| trouble(&error)) };
+        let document = async {
+            let call = self.client.get_role_policy().role_name(name.as_str()).policy_name(DENIES_POLICY);
+            match call.send().await.map_err(|error| trouble(&error)) {
+                Ok(answer) => Ok(Some(decoded(answer.policy_document()))),
+                Err(Trouble { kind: TroubleKind::NotFound, .. }) => Ok(None),
+                Err(other) => Err(other),
+            }
+        };
+        let (role, document) = match tokio::try_join!(role, document) {
+            Ok(seen) => seen,
+            Err(Trouble { kind: TroubleKind::NotFound, .. }) => return Ok(None),
+            Err(other) => return Err(other),
+        };
+        let role = role.role().ok_or_else(|| incomplete("Role"))?;
+        let (denies, foreign) = match document {
+            None => (Denies::default(), None),
+            Some(document) => match Denies::parse(&document) {
+                Ok(denies) => (denies, None),
+                Err(_) => (Denies::default(), Some(document)),
+            },
+        };
+        let id = role.role_id().parse().map_err(|_| incomplete("RoleId"))?;
+        Ok(Some(Principal::Role(Role { name: name.clone(), id, arn: role.arn().to_owned(), denies, foreign })))
+    }
+}
+
+/// IAM sends documents percent-encoded (IAM API Reference, `GetRolePolicy`).
+fn decoded(document: &str) -> String {
+    percent_decode_str(document).decode_utf8_lossy().into_owned()
+}
