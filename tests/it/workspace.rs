@@ -64,6 +64,52 @@ fn there_is_one_ec2_client() {
     assert_eq!(manifest.matches("aws-sdk-ec2 =").count(), 1);
 }
 
+/// What writes a policy's text, or gives a principal another policy, is in one file, which can only spell denies. What detaches, creates or
+/// deletes is nowhere.
+#[test]
+fn one_file_writes_policies() {
+    let repository = scenarios::repository();
+    let mut folders: Vec<_> = ["functions", "shared", "cli/src"].map(|part| repository.join(part)).into();
+    let (mut writers, mut others) = (BTreeMap::<String, usize>::new(), Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            if path.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let name = path.strip_prefix(&repository).unwrap().to_string_lossy().into_owned();
+            let written = [".put_role_policy(", ".attach_user_policy(", ".put_user_permissions_boundary(", ".update_access_key("];
+            let count: usize = written.iter().map(|call| text.matches(call).count()).sum();
+            if count > 0 {
+                writers.insert(name.clone(), count);
+            }
+            let opening = [
+                ".detach_",
+                ".delete_user",
+                ".delete_role",
+                ".delete_access_key",
+                ".delete_login",
+                ".create_access_key",
+                ".create_policy",
+                ".put_user_policy",
+                ".put_group_policy",
+                ".attach_role_policy",
+                ".attach_group_policy",
+                ".update_assume_role",
+                "StatusType::Active",
+            ];
+            others.extend(opening.iter().filter(|call| text.contains(**call)).map(|call| format!("{name}: {call}")));
+        }
+    }
+    assert_eq!(writers, BTreeMap::from([("shared/revocation/src/apply.rs".to_owned(), 4)]));
+    assert_eq!(others, [""; 0]);
+}
+
 /// Every crate says what it is, and inherits the lints and the version.
 #[test]
 fn every_crate_is_described_and_linted() {
