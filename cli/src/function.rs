@@ -89,6 +89,8 @@ pub(crate) fn show(answer: &Value, as_json: bool) -> anyhow::Result<()> {
     use std::io::Write as _;
     let text = if as_json {
         serde_json::to_string_pretty(answer)? + "\n"
+    } else if answer.get("credentials").is_some() {
+        crate::revoke_command::words(answer)
     } else {
         let line = |name: &str| answer.get(name).and_then(Value::as_str).map(|text| text.trim_end().to_owned());
         let head = format!("{}: {}", line("outcome").unwrap_or_default(), line("reason").unwrap_or_default());

@@ -8,18 +8,20 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use ids::{RuleName, Sha256, Timestamp};
+use plan::revoke::pattern_of;
 use plan::{Case, Instance, Interface, Observed};
-use playbook::{EXEMPT_TAG, Facts, Mode, Playbook, Posture, Verdict};
+use playbook::{EXEMPT_TAG, Facts, LeakFacts, LeakPlaybook, Mode, Playbook, Posture, Verdict};
 use redact::{Config, Redactor};
 use serde_json::json;
-use signal::{Door, Signal};
+use signal::{Door, Leak, Refusal, Refused, Resource, Signal};
 
 use crate::function::{Function, invoke, is, show};
 
-/// Show what would be done about a finding, without doing anything.
+/// Show what would be done about a finding or a report of a leak, without doing anything.
 ///
 /// Offline by default: from what the finding says, by the playbook this program was built with. With --live the deployed function looks
-/// at the instance as it is now and plans by its own playbook; it changes, claims and records nothing.
+/// at the instance or the principal as it is now and plans by its own playbook; it changes, claims and records nothing. Findings about access
+/// keys and AWS Health's events are for the revoke function: give its name with --live.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Exit codes:
@@ -29,6 +31,7 @@ Exit codes:
 
 Examples:
   cordon plan --event events/guardduty/crypto-mining-actor-two-interfaces.json
+  cordon plan --event events/leaks/instance-session-outside.json
   cordon plan --event finding.json --live --function cordon-Quarantine-1ABC")]
 pub(crate) struct Plan {
     /// The EventBridge event, as a file.
@@ -57,15 +60,60 @@ pub(crate) fn run(arguments: &Plan) -> anyhow::Result<ExitCode> {
         let door = Door { administrator: None, drill: arguments.drill };
         match signal::parse(&bytes, &door) {
             Ok(signal) => offline(&signal, arguments.drill)?,
-            Err(refused) => {
-                // What it quotes of the event may end in a ticket.
-                let redactor = Redactor::new(&Config::default())?;
-                json!({ "outcome": "Refused", "reason": redactor.text(&refused.to_string()).0, "code": refused.refusal.code() })
-            }
+            Err(refused) if is_leak(&refused.refusal) => match signal::parse_leaks(&bytes, &door) {
+                Ok(leaks) => offline_leaks(&leaks, arguments.drill)?,
+                Err(refused) => refusal(&refused)?,
+            },
+            Err(refused) => refusal(&refused)?,
         }
     };
     show(&answer, arguments.json)?;
     Ok(ExitCode::from(u8::from(is(&answer, "Refused"))))
+}
+
+/// What it quotes of the event may end in a ticket.
+fn refusal(refused: &Refused) -> anyhow::Result<serde_json::Value> {
+    let redactor = Redactor::new(&Config::default())?;
+    Ok(json!({ "outcome": "Refused", "reason": redactor.text(&refused.to_string()).0, "code": refused.refusal.code() }))
+}
+
+/// Whether what is no finding about an instance may be a report of a leak.
+fn is_leak(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::NotForInstances { resource, .. } => *resource == Resource::AccessKey,
+        Refusal::WrongSource { found } => found.as_str() == "aws.health",
+        Refusal::WrongDetailType { found } => found.as_str() == "AWS Health Event",
+        _ => false,
+    }
+}
+
+/// What would be done about leaked credentials: the decision, and the procedure of their kind. The steps depend on what IAM shows.
+fn offline_leaks(leaks: &[Leak], drill: bool) -> anyhow::Result<serde_json::Value> {
+    let playbook = LeakPlaybook::shipped().context("the shipped playbook does not load")?;
+    let mut told = Vec::new();
+    for leak in leaks {
+        let pattern = pattern_of(&leak.credential);
+        let facts = LeakFacts { protected: false, procedure: pattern.is_some_and(|pattern| pattern.procedure.is_some()) };
+        let decision = playbook.decide(leak, facts, &Posture { mode: Mode::Act, stop: false, drill });
+        let mut text = String::new();
+        if let Some(pattern) = pattern {
+            writeln!(text, "  {} ({})", leak.credential, pattern.id)?;
+            writeln!(text, "  what ends it: {}", pattern.done)?;
+            writeln!(text, "  goes on: {}", pattern.survives)?;
+        }
+        text.push_str("  note: from the report alone, as if in act mode; the function looks at the principal as it is\n");
+        told.push(json!({
+            "outcome": "Planned",
+            "reason": decision.to_string(),
+            "incident": leak.incident,
+            "signal": leak.id,
+            "rule": decision.rule,
+            "decision": decision,
+            "plan": text,
+            "by_hand": pattern.map(|pattern| pattern.by_hand),
+        }));
+    }
+    Ok(json!({ "outcome": "Planned", "credentials": told }))
 }
 
 /// The plan from what the finding says.

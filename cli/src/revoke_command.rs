@@ -112,7 +112,7 @@ fn text<'a>(answer: &'a Value, name: &str) -> &'a str {
 }
 
 /// An answer for people: one part for each credential.
-fn words(answer: &Value) -> String {
+pub(crate) fn words(answer: &Value) -> String {
     let mut said = String::new();
     for told in answer.get("credentials").and_then(Value::as_array).into_iter().flatten() {
         // Writing to a string cannot fail.

@@ -110,6 +110,27 @@ fn one_file_writes_policies() {
     assert_eq!(others, [""; 0]);
 }
 
+/// What is attached from above an account only ever denies, says who is exempt, and is about the policy that the template deploys.
+#[test]
+fn the_service_control_policy_only_denies() {
+    let repository = scenarios::repository();
+    let text = std::fs::read_to_string(repository.join("infra/scp/revocation.json")).unwrap();
+    let policy: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let template = std::fs::read_to_string(repository.join("template.yaml")).unwrap();
+    assert!(template.contains("\n  DenyEverything:\n    Type: AWS::IAM::ManagedPolicy\n"));
+    assert!(text.len() < 5120, "AWS takes 5120 characters");
+    let readme = std::fs::read_to_string(repository.join("infra/scp/README.md")).unwrap();
+    for statement in policy["Statement"].as_array().unwrap() {
+        assert_eq!(statement["Effect"], "Deny", "{statement}");
+        let sid = statement["Sid"].as_str().unwrap();
+        assert!(readme.contains(&format!("| `{sid}` |")), "{sid} is explained");
+        if sid != "RootOfMembersDoesNothing" {
+            assert!(statement["Condition"]["ArnNotLike"]["aws:PrincipalArn"].is_string(), "{statement}");
+            assert!(statement.to_string().contains("policy/cordon-DenyEverything-*"), "{statement}");
+        }
+    }
+}
+
 /// Every crate says what it is, and inherits the lints and the version.
 #[test]
 fn every_crate_is_described_and_linted() {

@@ -133,11 +133,15 @@ def ministack(moto_endpoint: str) -> None:
 
     ec2 = Moto(moto_endpoint)
     of_s3, of_dynamodb = iam_actions.s3_service_context, iam_actions.dynamodb_service_context
+    of_tags = iam_actions.request_tag_context
     resource_of, resources_of = iam_actions.extract_resource_arn, iam_actions.verified_access_resource_arns
     tags_of, enforce = tagging.resource_tags, iam_evaluator.enforce
 
     def with_s3_keys(action: str, query: Any = None, path: str = "", headers: Any = None) -> dict[str, Any]:
-        return {**of_s3(action, query, path, headers), **s3_keys(action, query or {}, headers or {}), **iam_keys(action, query or {})}
+        return {**of_s3(action, query, path, headers), **s3_keys(action, query or {}, headers or {})}
+
+    def with_iam_keys(service: str, action: str, body: bytes, parameters: Any) -> dict[str, Any]:
+        return {**of_tags(service, action, body, parameters), **iam_keys(action, parameters or {})}
 
     def with_dynamodb_keys(body: bytes) -> dict[str, Any]:
         return {**of_dynamodb(body), **dynamodb_keys(body)}
@@ -164,6 +168,7 @@ def ministack(moto_endpoint: str) -> None:
 
     iam_actions.s3_service_context = with_s3_keys
     iam_actions.dynamodb_service_context = with_dynamodb_keys
+    iam_actions.request_tag_context = with_iam_keys
     iam_actions.extract_resource_arn = first_resource
     iam_actions.verified_access_resource_arns = all_resources
     iam_actions._TAG_OPERATIONS["ec2"] = iam_actions._tag_operations("ec2") | {"CreateSecurityGroup"}

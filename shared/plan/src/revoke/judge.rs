@@ -70,11 +70,14 @@ impl RevocationOutcome {
     /// Whether trying again can help: something failed that passes, or IAM does not show yet what it accepted.
     #[must_use]
     pub fn worth_another_try(&self) -> bool {
-        let passing = |done: &Done| match &done.did {
-            Did::Failed(trouble) => trouble.kind.passes(),
-            Did::Accepted | Did::Group(_) => true,
+        let failed = |done: &Done| match &done.did {
+            Did::Failed(trouble) => Some(trouble.kind.passes()),
+            Did::Accepted | Did::Group(_) => None,
         };
-        self.state != RevocationState::Revoked && (self.state == RevocationState::Unverifiable || self.steps.iter().any(passing))
+        let failures: Vec<bool> = self.steps.iter().filter_map(failed).collect();
+        // Nothing failed, and it does not show: IAM may need longer than we looked.
+        self.state == RevocationState::Unverifiable
+            || (self.state != RevocationState::Revoked && failures.iter().all(|passes| *passes))
     }
 
     /// Whether the user has no room for one more policy (IAM user guide, "IAM and AWS STS quotas": 10 for a user).
