@@ -49,9 +49,11 @@ class Caught:
     calls_before: int
     refused_after_ms: float | None
     neighbour_works: bool
+    # Whether the way to the deny was as short as promised, by the function's own record.
+    short: bool = True
 
     def good(self) -> bool:
-        return self.calls_before > 0 and self.refused_after_ms is not None and self.neighbour_works
+        return self.calls_before > 0 and self.refused_after_ms is not None and self.neighbour_works and self.short
 
 
 def thieves(aws: LocalAws, iam: Any, sts: Any) -> list[Thief]:

@@ -122,9 +122,19 @@ fn denies(plan: &Revocation) -> Denies {
     written.unwrap()
 }
 
+/// The document, its fields in the order of their names: whether `serde_json` keeps another order depends on who else is built with it.
 fn document(plan: &Revocation) -> String {
-    let value: serde_json::Value = serde_json::from_str(&denies(plan).document()).unwrap();
-    serde_json::to_string_pretty(&value).unwrap()
+    fn sorted(value: serde_json::Value) -> serde_json::Value {
+        match value {
+            serde_json::Value::Object(fields) => {
+                let fields: BTreeMap<_, _> = fields.into_iter().map(|(name, value)| (name, sorted(value))).collect();
+                fields.into_iter().collect()
+            }
+            serde_json::Value::Array(items) => items.into_iter().map(sorted).collect(),
+            other => other,
+        }
+    }
+    serde_json::to_string_pretty(&sorted(serde_json::from_str(&denies(plan).document()).unwrap())).unwrap()
 }
 
 #[test]
