@@ -33,6 +33,7 @@ Examples:
   cordon revoke AKIAIOSFODNN7EXAMPLE --since 2026-11-21T02:00:00Z
   cordon revoke --user ci-deployer
   cordon revoke --role storefront-deploy --session mallory
+  cordon revoke --role storefront-deploy --every-session
   cordon revoke --role storefront-web --instance i-0447a53385d345b29
   trufflehog git file://. --json | cordon revoke --trufflehog -")]
 pub(crate) struct Revoke {
@@ -42,7 +43,7 @@ pub(crate) struct Revoke {
     /// A user, with all that it has.
     #[arg(long, value_name = "NAME")]
     user: Option<UserName>,
-    /// A role. Without --session or --instance it is about every session of it, which a person has to approve.
+    /// A role, with --session, --instance or --every-session.
     #[arg(long, value_name = "NAME")]
     role: Option<RoleName>,
     /// One session of the role, by its name.
@@ -51,6 +52,9 @@ pub(crate) struct Revoke {
     /// One instance that has the role. Others that have it go on.
     #[arg(long, value_name = "ID", requires = "role")]
     instance: Option<InstanceId>,
+    /// Every session of the role from before now. Whatever has the role must be able to begin a new one, or it stops.
+    #[arg(long, requires = "role", conflicts_with_all = ["session", "instance"])]
+    every_session: bool,
     /// What TruffleHog found (its --json output), as a file, or - for standard input. Each AWS key in it is revoked.
     #[arg(long, value_name = "FILE")]
     trufflehog: Option<PathBuf>,
@@ -72,6 +76,10 @@ pub(crate) struct Revoke {
 }
 
 pub(crate) fn run(arguments: &Revoke) -> anyhow::Result<ExitCode> {
+    let one = [arguments.session.is_some(), arguments.instance.is_some(), arguments.every_session];
+    if arguments.role.is_some() && !one.contains(&true) {
+        bail!("a role has many sessions: give --session NAME, --instance ID or --every-session");
+    }
     let Some(name) = &arguments.function else {
         bail!("which function? Give --function NAME (the stack's output `RevokeFunctionName`)");
     };
@@ -87,8 +95,18 @@ pub(crate) fn run(arguments: &Revoke) -> anyhow::Result<ExitCode> {
     };
     let verb = if arguments.dry_run { "plan" } else { "revoke" };
     let mut ended = true;
+    let several = requests.len() > 1;
     for credential in requests {
-        let answer = invoke(&function, &json!({ "cordon": verb, "credential": credential }))?;
+        let answer = match invoke(&function, &json!({ "cordon": verb, "credential": credential })) {
+            Ok(answer) => answer,
+            // One that could not be asked for keeps none of the others alive.
+            Err(error) if several => {
+                ended = false;
+                let _unheard = writeln!(std::io::stderr(), "error: {}: {error:#}", text(&credential, "key"));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         ended &= ["Revoked", "NothingToRevoke", "AlreadyDone", "Planned"].contains(&text(&answer, "outcome"));
         let shown = if arguments.json { serde_json::to_string_pretty(&answer)? + "\n" } else { words(&answer) };
         std::io::stdout().write_all(shown.as_bytes()).context("could not write the answer")?;
@@ -97,9 +115,10 @@ pub(crate) fn run(arguments: &Revoke) -> anyhow::Result<ExitCode> {
 }
 
 fn credential(arguments: &Revoke, key: Option<&AccessKeyId>) -> Value {
-    let Revoke { user, role, session, instance, account, since, .. } = arguments;
+    let Revoke { user, role, session, instance, every_session, account, since, .. } = arguments;
     let mut asked = json!({
         "key": key, "user": user, "role": role, "session": session, "instance": instance, "account": account, "since": since,
+        "every_session": every_session.then_some(true),
     });
     if let Some(asked) = asked.as_object_mut() {
         asked.retain(|_, value| !value.is_null());

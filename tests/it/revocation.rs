@@ -10,7 +10,7 @@ use responder::{Attention, Transient};
 use revoke::{Answer, Said};
 use serde_json::{Value, json};
 
-use crate::stage::{Fate, Person, Stage, Wire, iam_error, json_error, key_finding, s3_error, session_finding, text, texts};
+use crate::stage::{DENIES, Fate, Person, Stage, Wire, iam_error, json_error, key_finding, s3_error, session_finding, text, texts};
 
 /// The one credential that an answer is about.
 fn only(answer: &Answer) -> &revoke::Told {
@@ -218,7 +218,7 @@ async fn two_responders_on_one_role_lose_neither_deny() {
     assert_eq!(stage.denies(&role).await.unwrap()["Statement"].as_array().unwrap().len(), 4);
 
     // The attacker takes the document off. The next report puts all of it back: the table knows what the others need.
-    let asked = [("RoleName", role.as_str()), ("PolicyName", "cordon-revoked")];
+    let asked = [("RoleName", role.as_str()), ("PolicyName", DENIES)];
     stage.root.query("iam", "DeleteRolePolicy", &asked).await.unwrap();
     assert!(thieves[0].works().await);
     let fourth = stage.a_session(&role, "trudy").await;
@@ -294,11 +294,80 @@ async fn what_cannot_be_revoked_is_said_and_nothing_is_touched() {
     let own = hand(json!({ "role": stage.output("RoleName"), "session": "test" }));
     let answer = sandbox.deliver(&own).await.unwrap();
     assert_eq!(only(&answer).rule.as_ref().unwrap().as_str(), "protected-never-revoked", "{answer:?}");
-    // A role without a session may be many people's: a person decides.
+    // A role without a session may be many people's: a finding leaves it to a person, who may ask for every session.
     let role = stage.a_role().await;
-    let answer = sandbox.deliver(&hand(json!({ "role": role }))).await.unwrap();
+    let mut unnamed = session_finding(&stage, &stage.a_session(&role, "mallory").await);
+    unnamed["detail"]["resource"]["accessKeyDetails"]["principalId"] = json!("AROAEXAMPLEROLEID1234");
+    let answer = sandbox.deliver(&unnamed).await.unwrap();
     assert_eq!(only(&answer).rule.as_ref().unwrap().as_str(), "whole-role-asks", "{answer:?}");
+    assert_eq!(sandbox.deliver(&hand(json!({ "role": role }))).await.unwrap().outcome, Said::Refused);
     assert_eq!(stage.denies(&role).await, None);
+    let old = stage.a_session(&role, "alice").await;
+    let answer = sandbox.deliver(&hand(json!({ "role": role, "every_session": true }))).await.unwrap();
+    assert_eq!(answer.outcome, Said::Revoked, "{answer:?}");
+    tokio::time::sleep(Duration::from_millis(3500)).await;
+    assert!(!old.works().await && stage.a_session(&role, "alice").await.works().await);
+}
+
+/// A document is all that is denied on a role: a plan from before another responder's must not be run again.
+#[tokio::test]
+#[ignore = "needs the local AWS"]
+async fn an_overtaken_plan_is_not_run_again() {
+    let stage = Stage::open();
+    let role = stage.a_role().await;
+    let (first, second) = (stage.a_session(&role, "mallory").await, stage.a_session(&role, "eve").await);
+    let event = session_finding(&stage, &first);
+    let dying =
+        stage.revoker_with(&[], Wire::with(|asked| if asked.operation == "PutRolePolicy" { Fate::Deaf } else { Fate::Pass }));
+    assert!(dying.deliver_until_hung(&event).await.is_none());
+    stage.let_the_principals_lease_run_out("role", &role).await;
+    assert_eq!(stage.revoker().deliver(&session_finding(&stage, &second)).await.unwrap().outcome, Said::Revoked);
+    // The retry of the first finds its own intent, and that another deny is needed beside its own by now.
+    let answer = stage.revoker().deliver(&event).await.unwrap();
+    assert_eq!(answer.outcome, Said::Revoked, "{answer:?}");
+    assert!(!first.works().await && !second.works().await);
+    assert_eq!(stage.denies(&role).await.unwrap()["Statement"].as_array().unwrap().len(), 2);
+    // Its first intent is answered too: nothing is left open.
+    let records = stage.records(only(&answer).incident.as_ref().unwrap()).await;
+    let count = |kind: &str| records.iter().filter(|filed| filed.kind() == kind).count();
+    assert_eq!(count("intent"), count("outcome"), "{records:?}");
+}
+
+/// A thief who may rename its user, and put another in its place, before the finding comes in.
+#[tokio::test]
+#[ignore = "needs the local AWS"]
+async fn the_key_counts_and_not_the_name_that_was_reported() {
+    let stage = Stage::open();
+    let (thief, decoy) = (stage.a_user().await, stage.a_user().await);
+    let mut event = key_finding(&stage, &thief);
+    event["detail"]["resource"]["accessKeyDetails"]["userName"] = json!(decoy.name);
+    let answer = stage.revoker().deliver(&event).await.unwrap();
+    assert_eq!(answer.outcome, Said::Revoked, "{answer:?}");
+    assert!(!thief.works().await && decoy.works().await);
+    let answer = stage.revoker().deliver(&json!({ "cordon": "revoke", "credential": { "user": "renamed" } })).await.unwrap();
+    assert_eq!((answer.outcome, answer.attention), (Said::NeedsHuman, Attention::Page), "{answer:?}");
+}
+
+/// What the attached policy says is read before anything is called ended by it.
+#[tokio::test]
+#[ignore = "needs the local AWS"]
+async fn a_deny_that_somebody_changed_ends_nothing_and_is_told() {
+    let stage = Stage::open();
+    let thief = stage.a_user().await;
+    let document = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22%2A%22%2C%22Resource%22%3A%22%2A%22%7D%5D%7D";
+    let changed = format!(
+        "<GetPolicyVersionResponse><GetPolicyVersionResult><PolicyVersion><Document>{document}</Document><VersionId>v2</VersionId>\
+         <IsDefaultVersion>true</IsDefaultVersion></PolicyVersion></GetPolicyVersionResult></GetPolicyVersionResponse>"
+    );
+    let wire = Wire::with(
+        move |asked| {
+            if asked.operation == "GetPolicyVersion" { Fate::Answer(200, changed.clone()) } else { Fate::Pass }
+        },
+    );
+    let answer = stage.revoker_with(&[], wire).deliver(&key_finding(&stage, &thief)).await;
+    let said = format!("{answer:?}");
+    assert!(said.contains("does not deny everything"), "{said}");
+    assert!(!said.contains("outcome: Revoked"), "{said}");
 }
 
 #[tokio::test]
@@ -514,7 +583,7 @@ async fn the_revoke_role_cannot_climb() {
     let own = ["RoleName", "RevokeRoleName", "SealRoleName"].map(|output| stage.output(output));
     let mut attempts = Vec::new();
     for role in own.iter().map(String::as_str).chain(["cordon-break-glass"]) {
-        let asked = vec![("RoleName", role), ("PolicyName", "cordon-revoked"), ("PolicyDocument", all.as_str())];
+        let asked = vec![("RoleName", role), ("PolicyName", DENIES), ("PolicyDocument", all.as_str())];
         attempts.push((format!("write on {role}"), "PutRolePolicy", asked));
     }
     let name = user.name.as_str();

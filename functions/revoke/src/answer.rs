@@ -94,6 +94,13 @@ impl Told {
         self.reason = change(self.reason);
         self.credential = self.credential.map(change);
         self.plan = self.plan.map(change);
+        for end in &mut self.credentials {
+            end.id = change(std::mem::take(&mut end.id));
+        }
+        for survivor in &mut self.survives {
+            survivor.what = change(std::mem::take(&mut survivor.what));
+        }
+        self.by_hand = self.by_hand.into_iter().map(change).collect();
         self.degraded = self.degraded.into_iter().map(change).collect();
         self
     }

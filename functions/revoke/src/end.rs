@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use calls::Mark;
 use docket::{Cause, Docket};
-use evidence::{Kind, RecordKey};
-use evidence_store::{Recorded, Worm};
+use evidence::{Kind, Link, RecordKey};
+use evidence_store::{Found, Late, Recorded, Worm};
 use hold::{Claim, Claimed, Conclusion, Row};
-use ids::{AccountId, Region, Timestamp};
+use ids::{AccountId, IncidentId, Region, Timestamp};
 use plan::revoke::{
-    Denies, Principal, Revocation, RevocationOutcome, RevocationState, Revoke, Rule, judge_revocation, pattern_of, revoke,
+    Denies, Principal, Revocation, RevocationOutcome, RevocationState, Revoke, Role, Rule, judge_revocation, pattern_of, revoke,
 };
 use plan::{Case, Trouble, TroubleKind};
 use playbook::{Decision, LeakFacts, Verdict};
 use responder::{Attention, Invocation, Transient};
+use revocation::Holder;
 use signal::{Credential, Leak};
 
 use crate::answer::{Said, Told};
@@ -28,6 +29,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 /// Another invocation's lease on the same principal is waited for so long: its work takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(8);
 const BETWEEN_CLAIMS: Duration = Duration::from_millis(400);
+/// So many plans that earlier runs recorded may have been overtaken before a person has to look.
+const ATTEMPTS: u32 = 8;
 /// A plan that has to be made again because a step showed something that could not be seen is made again so often.
 const PASSES: u32 = 2;
 
@@ -52,6 +55,17 @@ fn gone(leak: &Leak) -> (Said, Attention, String) {
     (Said::NothingToRevoke, Attention::Notify, reason)
 }
 
+/// What it amounts to that IAM does not know the principal. A user may have been renamed, and its sessions live on.
+fn missing(leak: &Leak) -> (Said, Attention, String) {
+    match &leak.credential {
+        Credential::UserSession { user, .. } => {
+            let reason = format!("IAM knows no user {user} in account {}: it may have another name now, or be gone", leak.account);
+            (Said::NeedsHuman, Attention::Page, reason)
+        }
+        _ => gone(leak),
+    }
+}
+
 fn by_hand(leak: &Leak) -> Vec<String> {
     pattern_of(&leak.credential).map(|pattern| pattern.by_hand.iter().map(|&step| step.to_owned()).collect()).unwrap_or_default()
 }
@@ -65,12 +79,33 @@ fn verdict(decision: &Decision) -> (Said, Attention, String) {
 }
 
 /// The leak with the name of its key's user, which IAM is asked for where the report has none. None: IAM does not know the key.
-async fn named<S: Worm>(mut leak: Leak, environment: &Environment<S>) -> Result<Option<Leak>, Trouble> {
-    if let Credential::UserKey { key, user: unknown @ None } = &mut leak.credential {
-        let Some(user) = environment.iam.holder(key).await? else { return Ok(None) };
-        *unknown = Some(user);
+async fn named<S: Worm>(leak: Leak, environment: &Environment<S>) -> Result<Option<Leak>, Trouble> {
+    match &leak.credential {
+        Credential::UserKey { key, user: None } => match environment.iam.holder(key).await? {
+            Holder::Unknown => Ok(None),
+            holder => Ok(Some(held_by(leak, holder))),
+        },
+        _ => Ok(Some(leak)),
     }
-    Ok(Some(leak))
+}
+
+/// The leak of a key, as whose IAM says the key is. A report's name may be old: users can be renamed.
+fn held_by(mut leak: Leak, holder: Holder) -> Leak {
+    let Some(key) = leak.credential.key().cloned() else { return leak };
+    match holder {
+        Holder::User(user) => leak.credential = Credential::UserKey { key, user: Some(user) },
+        Holder::Nobody => leak.credential = Credential::Root { key: Some(key) },
+        Holder::Unknown => {}
+    }
+    leak
+}
+
+/// Whose the key of a leak is, beside looking at whom the report names. Unknown where it is not about a key, or IAM does not say.
+async fn holder<S: Worm>(leak: &Leak, environment: &Environment<S>) -> Holder {
+    match &leak.credential {
+        Credential::UserKey { key, .. } => environment.iam.holder(key).await.unwrap_or(Holder::Unknown),
+        _ => Holder::Unknown,
+    }
 }
 
 /// The principal, as IAM shows it.
@@ -181,7 +216,7 @@ pub(crate) async fn end<S: Worm>(leak: Leak, invocation: &Invocation, environmen
     }
 
     // Only a bare key costs this round trip: every other report says whose it is.
-    let leak = match named(leak.clone(), environment).await {
+    let mut leak = match named(leak.clone(), environment).await {
         Ok(Some(leak)) => leak,
         Ok(None) => {
             environment.docket.vouch().await;
@@ -194,16 +229,40 @@ pub(crate) async fn end<S: Worm>(leak: Leak, invocation: &Invocation, environmen
             return unobserved(environment, &cause, &leak, decision, &trouble).await;
         }
     };
-    let claim = Claim {
-        target: held(&leak),
-        owner: format!("{}/{}", invocation.id, leak.id),
-        incident: leak.incident.clone(),
-        finding: leak.thread.clone(),
-        updated_at: leak.at,
-        now: received,
-        intent: record::cause(environment, received, &leak).key.to_string(),
+    let decision = if matches!(leak.credential, Credential::Root { .. }) { decide(environment, &leak) } else { decision };
+    if decision.verdict != Verdict::Do {
+        environment.docket.vouch().await;
+        let cause = record::cause(environment, received, &leak);
+        return decline(environment, &cause, &leak, decision.clone(), verdict(&decision)).await;
+    }
+    // Whom the report names is looked at at once; if the key is somebody else's by now, that one is, once more.
+    let named = leak.clone();
+    let (seen, claimed, held_now, ()) = {
+        let claim = claim_of(&leak, invocation, received, environment);
+        tokio::join!(
+            look(&named, environment),
+            claimed(&claim, environment),
+            holder(&named, environment),
+            environment.docket.vouch()
+        )
     };
-    let (seen, claimed, ()) = tokio::join!(look(&leak, environment), claimed(&claim, environment), environment.docket.vouch());
+    let moved = held_now != Holder::Unknown && held_by(leak.clone(), held_now.clone()).credential != leak.credential;
+    let (claim, seen, claimed) = if moved {
+        if matches!(claimed, Ok((Claimed::Ours(_), _))) {
+            let _runs_out_by_itself = environment.holds.let_go(&claim_of(&leak, invocation, received, environment)).await;
+        }
+        leak = held_by(leak, held_now);
+        if matches!(leak.credential, Credential::Root { .. }) {
+            let decision = decide(environment, &leak);
+            let cause = record::cause(environment, received, &leak);
+            return decline(environment, &cause, &leak, decision.clone(), verdict(&decision)).await;
+        }
+        let claim = claim_of(&leak, invocation, received, environment);
+        let (seen, claimed) = tokio::join!(look(&leak, environment), self::claimed(&claim, environment));
+        (claim, seen, claimed)
+    } else {
+        (claim_of(&leak, invocation, received, environment), seen, claimed)
+    };
     let (row, seen) = match claimed {
         Ok((Claimed::Ours(row), at_once)) => {
             // Whoever had the lease may have changed what was seen meanwhile.
@@ -231,6 +290,18 @@ pub(crate) async fn end<S: Worm>(leak: Leak, invocation: &Invocation, environmen
         work.let_go().await;
     }
     answer
+}
+
+fn claim_of<S: Worm>(leak: &Leak, invocation: &Invocation, received: Timestamp, environment: &Environment<S>) -> Claim {
+    Claim {
+        target: held(leak),
+        owner: format!("{}/{}", invocation.id, leak.id),
+        incident: leak.incident.clone(),
+        finding: leak.thread.clone(),
+        updated_at: leak.at,
+        now: received,
+        intent: record::cause(environment, received, leak).key.to_string(),
+    }
 }
 
 /// Claims, and waits a little for somebody else's lease. True if nobody had to be waited for.
@@ -297,6 +368,24 @@ struct Passed {
     degraded: Option<String>,
 }
 
+/// A plan on record.
+struct Intended {
+    recorded: Recorded<Revocation>,
+    late: Option<Late>,
+    /// Plans of earlier runs that are not run again.
+    superseded: Vec<Link>,
+}
+
+/// What a plan denies on a role for its own incident, as the table keeps it.
+fn own_deny(plan: &Revocation) -> BTreeMap<IncidentId, String> {
+    let own = plan.steps.iter().find_map(|step| match &step.action {
+        Revoke::WriteDenies { denies, .. } => denies.0.get(&plan.case.incident),
+        _ => None,
+    });
+    let text = own.and_then(|denied| serde_json::to_string(denied).ok());
+    text.map(|text| (plan.case.incident.clone(), text)).into_iter().collect()
+}
+
 /// One revocation under way.
 struct Work<'a, S> {
     environment: &'a Environment<S>,
@@ -318,7 +407,7 @@ impl<S: Worm> Work<'_, S> {
     ) -> Result<Told, Transient> {
         let seen = match seen {
             Ok(Some(seen)) => seen,
-            Ok(None) => return self.decline(decision, gone(&self.leak)).await,
+            Ok(None) => return self.decline(decision, missing(&self.leak)).await,
             Err(trouble) if trouble.kind.passes() => {
                 return Err(Transient(format!("could not observe {}: {trouble}", self.leak.credential)));
             }
@@ -368,8 +457,11 @@ impl<S: Worm> Work<'_, S> {
                 // The playbook has asked for a procedure: this does not happen.
                 return self.decline(decision.clone(), elsewhere(&self.leak)).await;
             };
-            for remark in &mut plan.remarks {
-                *remark = self.environment.docket.redactor().text(remark).0;
+            let clean = |text: &mut String| *text = self.environment.docket.redactor().text(text).0;
+            plan.remarks.iter_mut().for_each(clean);
+            // Somebody else's words: they are kept for good, so without what must not be.
+            if let Principal::Role(Role { foreign: Some(foreign), .. }) = &mut plan.before {
+                clean(foreign);
             }
             let passed = self.pass(plan, decision, pass, waiting.remove(&key)).await?;
             records.extend([passed.recorded.link().key.to_string(), passed.key.clone()]);
@@ -408,15 +500,18 @@ impl<S: Worm> Work<'_, S> {
         pass: u32,
         waiting: Option<Recorded<Revocation>>,
     ) -> Result<Passed, Transient> {
-        let Environment { iam, holds, docket, settings, playbook, deny_policy, .. } = self.environment;
+        let Environment { iam, holds, docket, playbook, deny_policy, .. } = self.environment;
         let cause = self.cause.clone().decided(decision);
-        let (recorded, late) = if let Some(waiting) = waiting {
-            (waiting, None)
-        } else {
-            let deadline = tokio::time::sleep(settings.evidence_deadline);
-            let draft = cause.draft(Kind::Intent, pass, playbook.digest(), plan);
-            docket.recorder().await.intent_or_degraded(draft, deadline).await.map_err(Transient::of)?
+        let noted = own_deny(&plan);
+        let note = async {
+            if self.row.is_some()
+                && let Err(error) = holds.note(&self.claim.target, &noted).await
+            {
+                docket.log(&format!("what is to be denied is not noted before it is: {error}"));
+            }
         };
+        let (intended, ()) = tokio::join!(self.intend(&cause, plan, pass, waiting), note);
+        let Intended { recorded, late, superseded } = intended?;
         let intended = calls::now();
 
         let park = docket.park(holds, &self.claim.target, late.as_ref());
@@ -450,6 +545,10 @@ impl<S: Worm> Work<'_, S> {
             evidence: standing.words,
             hold: if self.row.is_some() { "claimed" } else { "not available" }.to_owned(),
         };
+        // What an earlier run planned, and was no longer enough, has this outcome too: it is not left open.
+        for old in &superseded {
+            recorder.outcome(cause.outcome(old, playbook.digest(), body.clone())).await.map_err(Transient::of)?;
+        }
         let draft = cause.outcome(recorded.link(), playbook.digest(), body);
         let said = recorder.outcome(draft).await.map_err(Transient::of)?;
         // Not done while the intent is missing: the retry files it, and finds the principal as it is.
@@ -459,12 +558,52 @@ impl<S: Worm> Work<'_, S> {
         Ok(Passed { recorded, outcome, key: said.link().key.to_string(), degraded: standing.degraded })
     }
 
+    /// Records the plan, or finds it recorded by an earlier run. One that no longer does what is needed is not run: this one is recorded
+    /// beside it.
+    async fn intend(
+        &self,
+        cause: &Cause,
+        plan: Revocation,
+        pass: u32,
+        waiting: Option<Recorded<Revocation>>,
+    ) -> Result<Intended, Transient> {
+        let Environment { docket, settings, playbook, .. } = self.environment;
+        let mut superseded = Vec::new();
+        if let Some(waiting) = waiting {
+            if waiting.value().does(&plan) {
+                return Ok(Intended { recorded: waiting, late: None, superseded });
+            }
+            superseded.push(waiting.link().clone());
+        }
+        let first = pass + u32::from(!superseded.is_empty());
+        for attempt in first..first + ATTEMPTS {
+            let deadline = tokio::time::sleep(settings.evidence_deadline);
+            let draft = cause.draft(Kind::Intent, attempt, playbook.digest(), plan.clone());
+            let (recorded, late) = docket.recorder().await.intent_or_degraded(draft, deadline).await.map_err(Transient::of)?;
+            if recorded.found() == Found::New || recorded.value().does(&plan) {
+                return Ok(Intended { recorded, late, superseded });
+            }
+            superseded.push(recorded.link().clone());
+        }
+        Err(Transient("earlier runs have left too many plans that no longer fit".to_owned()))
+    }
+
     /// Looks until IAM shows what it accepted, or long enough.
     async fn read_back(&self, recorded: &Recorded<Revocation>, done: &[plan::Done], deny_policy: &str) -> RevocationOutcome {
         let mut looks = 1;
+        // An attached policy denies what its text says: it is read before anything is called ended by it.
+        let holds = match &recorded.value().before {
+            Principal::User(_) => self.environment.iam.denies_everything(deny_policy).await,
+            Principal::Role(_) => Some(true),
+        };
         loop {
             let after = look(&self.leak, self.environment).await.ok().flatten();
-            let outcome = judge_revocation(recorded.value(), done.to_vec(), after.as_ref(), deny_policy);
+            let policy = if holds == Some(true) { deny_policy } else { "" };
+            let mut outcome = judge_revocation(recorded.value(), done.to_vec(), after.as_ref(), policy);
+            if holds == Some(false) {
+                outcome.left_open.push(format!("{deny_policy} does not deny everything: somebody has changed it"));
+                return outcome;
+            }
             let refused = |done: &plan::Done| matches!(&done.did, plan::Did::Failed(trouble) if !trouble.kind.passes());
             if outcome.state == RevocationState::Revoked || looks >= LOOKS || done.iter().any(refused) {
                 return outcome;
@@ -480,15 +619,7 @@ impl<S: Worm> Work<'_, S> {
             return Err(Transient(format!("{}: {}", outcome.state, open(&outcome))));
         }
         let plan = recorded.value();
-        let denies = plan.steps.iter().find_map(|step| match &step.action {
-            Revoke::WriteDenies { denies, .. } => denies.0.get(&plan.case.incident),
-            _ => None,
-        });
-        let denies: BTreeMap<_, _> = denies
-            .and_then(|denied| serde_json::to_string(denied).ok())
-            .map(|text| (plan.case.incident.clone(), text))
-            .into_iter()
-            .collect();
+        let denies = own_deny(plan);
         let holds = outcome.state != RevocationState::NotRevoked;
         self.conclude(&Conclusion { outcome: key, denies, holds, ..Conclusion::default() }).await;
 

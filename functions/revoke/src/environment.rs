@@ -59,10 +59,11 @@ impl<S: Worm> Environment<S> {
         let signs = (settings.function.clone(), settings.signing_key.clone());
         let redactor = Redactor::new(&settings.redact)?;
         let deny_policy = get("CORDON_DENY_POLICY").filter(|arn| arn.contains(":policy/"));
+        let region = get("AWS_REGION").and_then(|region| region.parse().ok()).ok_or(SettingsError::NoLambda("AWS_REGION"))?;
         let own = get("CORDON_OWN").unwrap_or_default();
         Ok(Self {
             playbook: LeakPlaybook::shipped()?,
-            iam: Iam::new(config, calls.clone()),
+            iam: Iam::new(config, calls.clone(), &region),
             holds: Holds::new(config, calls.clone(), settings.table.clone()),
             docket: Docket::new(config, calls.clone(), store, signs, redactor, code)?,
             deny_policy: deny_policy.ok_or(SettingsError::Missing("CORDON_DENY_POLICY"))?,
@@ -72,8 +73,13 @@ impl<S: Worm> Environment<S> {
         })
     }
 
-    /// Whether the configuration names the principal of a credential, by its ARN. Names are unique in an account, whatever the path.
+    /// Whether the configuration names the principal of a credential, by its ARN, or the instance that has it. Names are unique in an account, whatever the path.
     pub(crate) fn protects(&self, leak: &Leak) -> bool {
+        if let Credential::InstanceSession { instance, .. } = &leak.credential
+            && self.settings.protected.contains(instance.as_str())
+        {
+            return true;
+        }
         let (kind, name) = match &leak.credential {
             Credential::UserKey { user: Some(user), .. } | Credential::UserSession { user, .. } => ("user", user.as_str()),
             Credential::RoleSession { role, .. } | Credential::InstanceSession { role, .. } | Credential::WholeRole { role } => {

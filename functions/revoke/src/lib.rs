@@ -9,6 +9,7 @@ mod request;
 use docket::Cause;
 use evidence::{Kind, Subject};
 use evidence_store::Worm;
+use futures_util::StreamExt as _;
 use ids::SignalId;
 use responder::{Attention, Invocation, Transient};
 use signal::{ByHand, Leak, Refused, Strip};
@@ -49,8 +50,16 @@ pub async fn handle<S: Worm>(event: &[u8], invocation: &Invocation, environment:
         Ok(answer) => Ok(answer.map_texts(clean)),
         Err(Transient(cause)) => Err(Transient(clean(cause))),
     };
+    if let Ok(answer) = &answer {
+        count(environment, &answer.credentials);
+    }
+    answer
+}
+
+/// Counts what there is to tell: alarms go by it.
+fn count<S>(environment: &Environment<S>, told: &[Told]) {
     let function = environment.settings.function.as_str();
-    for told in answer.iter().flat_map(|answer| &answer.credentials) {
+    for told in told {
         responder::count(function, &format!("{:?}", told.outcome), 1, calls::now());
         if told.attention == Attention::Page && told.outcome != Said::NeedsHuman {
             responder::count(function, "NeedsHuman", 1, calls::now());
@@ -59,7 +68,6 @@ pub async fn handle<S: Worm>(event: &[u8], invocation: &Invocation, environment:
             responder::count(function, "Degraded", 1, calls::now());
         }
     }
-    answer
 }
 
 fn by_hand(credential: ByHand, bytes: &[u8], invocation: &Invocation) -> Result<Leak, Box<Refused>> {
@@ -67,17 +75,26 @@ fn by_hand(credential: ByHand, bytes: &[u8], invocation: &Invocation) -> Result<
     credential.leak(bytes, &invocation.id, home, calls::now())
 }
 
+/// So many credentials of one report are worked on at a time.
+const AT_ONCE: usize = 8;
+
 /// Ends each credential. One that has to be tried again keeps none of the others waiting: they have their outcomes by then.
 async fn end<S: Worm>(leaks: Vec<Leak>, invocation: &Invocation, environment: &Environment<S>) -> Result<Answer, Transient> {
     let (mut told, mut again) = (Vec::new(), None);
-    for leak in leaks {
-        match end::end(leak, invocation, environment).await {
+    let mut ending =
+        futures_util::stream::iter(leaks.into_iter().map(|leak| end::end(leak, invocation, environment))).buffered(AT_ONCE);
+    while let Some(one) = ending.next().await {
+        match one {
             Ok(one) => told.push(one),
             Err(transient) => again = Some(transient),
         }
     }
     match again {
-        Some(transient) => Err(transient),
+        // The retry finds the others done and has nothing to tell of them: what they ask for is counted now.
+        Some(transient) => {
+            count(environment, &told);
+            Err(transient)
+        }
         None => Ok(Answer::of(told)),
     }
 }

@@ -214,6 +214,23 @@ impl Holds {
         self.update("a filed intent", target, "REMOVE #parked".to_owned(), names, HashMap::new()).await
     }
 
+    /// Notes what is to be denied on a resource, before it is: whoever works on it next writes it too.
+    ///
+    /// # Errors
+    /// If the table does not answer.
+    pub async fn note(&self, target: &str, denies: &BTreeMap<IncidentId, String>) -> Result<(), HoldError> {
+        if denies.is_empty() {
+            return Ok(());
+        }
+        let (mut sets, mut names, mut values) = (Vec::new(), HashMap::new(), HashMap::new());
+        for (n, (incident, denied)) in denies.iter().enumerate() {
+            sets.push(format!("#d{n} = :d{n}"));
+            names.insert(format!("#d{n}"), row::deny(incident));
+            values.insert(format!(":d{n}"), text(denied));
+        }
+        self.update("what is to be denied", target, format!("SET {}", sets.join(", ")), names, values).await
+    }
+
     /// The sealed groups that the table remembers for `vpcs`.
     ///
     /// # Errors

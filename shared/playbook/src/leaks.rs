@@ -148,7 +148,7 @@ impl Circumstances {
             finding_type: finding.map(|finding| finding.kind.to_string()).unwrap_or_default(),
             severity: finding.map_or(if leak.suspected { SUSPECTED } else { REPORTED }, |finding| finding.severity.hundredths()),
             exercise: leak.is_exercise(),
-            archived: finding.is_some_and(|finding| finding.archived),
+            archived: leak.closed || finding.is_some_and(|finding| finding.archived),
             facts,
             posture,
         }
@@ -275,6 +275,10 @@ mod tests {
         }
         for (it, expected) in [
             (Circumstances { credential: "whole-role", ..base.clone() }, rule(Verdict::AskHuman, "whole-role-asks")),
+            (
+                Circumstances { credential: "whole-role", source: LeakSource::Hand, trust: Trust::Person, ..base.clone() },
+                rule(Verdict::Do, "whole-role-by-hand-revokes"),
+            ),
             (Circumstances { trust: Trust::Unsigned, ..base.clone() }, rule(Verdict::AskHuman, "unsigned-report-asks")),
             (Circumstances { severity: 500, ..base.clone() }, rule(Verdict::AskHuman, "medium-leak-asks")),
             (Circumstances { severity: 200, ..base.clone() }, rule(Verdict::NotifyOnly, "low-leak-notifies")),

@@ -5,7 +5,7 @@ use aws_sdk_iam::types::StatusType;
 use calls::trouble;
 use evidence_store::Recorded;
 use futures_util::future::join_all;
-use plan::revoke::{DENIES_POLICY, Revocation, Revoke};
+use plan::revoke::{Revocation, Revoke};
 use plan::{Did, Done, Trouble};
 
 use crate::Iam;
@@ -41,7 +41,7 @@ impl Iam {
                 Ok(answer.request_id().map(str::to_owned))
             }
             Revoke::WriteDenies { role, denies } => {
-                let call = self.client.put_role_policy().role_name(role.as_str()).policy_name(DENIES_POLICY);
+                let call = self.client.put_role_policy().role_name(role.as_str()).policy_name(&self.denies_policy);
                 let answer = call.policy_document(denies.document()).send().await.map_err(|error| trouble(&error))?;
                 Ok(answer.request_id().map(str::to_owned))
             }

@@ -6,23 +6,33 @@ mod observe;
 use aws_sdk_iam::Client;
 use aws_types::SdkConfig;
 use calls::CallLog;
+use ids::{Region, UserName};
+use plan::revoke::denies_policy;
 
 /// IAM in one account.
 #[derive(Debug, Clone)]
 pub struct Iam {
     client: Client,
+    /// What the document on a role is called, in this Region.
+    denies_policy: String,
+}
+
+/// Whose a long-lived key is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A user's.
+    User(UserName),
+    /// IAM knows the key, and gives no user: it is root's.
+    Nobody,
+    /// IAM does not know it in this account.
+    Unknown,
 }
 
 impl Iam {
-    /// IAM as `config` reaches it.
+    /// IAM as `config` reaches it, for the function in `region`.
     #[must_use]
-    pub fn new(config: &SdkConfig, calls: CallLog) -> Self {
-        Self { client: Client::from_conf(aws_sdk_iam::config::Builder::from(config).interceptor(calls).build()) }
-    }
-
-    /// IAM as a client reaches it: for tests.
-    #[must_use]
-    pub fn of(client: Client) -> Self {
-        Self { client }
+    pub fn new(config: &SdkConfig, calls: CallLog, region: &Region) -> Self {
+        let client = Client::from_conf(aws_sdk_iam::config::Builder::from(config).interceptor(calls).build());
+        Self { client, denies_policy: denies_policy(region) }
     }
 }

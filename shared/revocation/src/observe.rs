@@ -6,25 +6,34 @@ use aws_sdk_iam::types::StatusType;
 use calls::{incomplete, trouble};
 use ids::{AccessKeyId, RoleName, Timestamp, UserName};
 use percent_encoding::percent_decode_str;
-use plan::revoke::{DENIES_POLICY, Denies, Key, Principal, Role, User};
+use plan::revoke::{Denies, Key, Principal, Role, User};
 use plan::{Trouble, TroubleKind};
 
-use crate::Iam;
+use crate::{Holder, Iam};
 
 impl Iam {
-    /// Whose long-lived key it is; none if IAM does not know the key in this account.
+    /// Whose long-lived key it is.
     ///
     /// # Errors
     /// If IAM does not answer, or not in full.
-    pub async fn holder(&self, key: &AccessKeyId) -> Result<Option<UserName>, Trouble> {
+    pub async fn holder(&self, key: &AccessKeyId) -> Result<Holder, Trouble> {
         let answer = self.client.get_access_key_last_used().access_key_id(key.as_str()).send().await;
         match answer.map_err(|error| trouble(&error)) {
-            // IAM answers without a name for root's keys.
-            Ok(answer) => Ok(answer.user_name().and_then(|name| name.parse().ok())),
-            // IAM says that access is denied, rather than that there is nothing, for a key of another account.
-            Err(Trouble { kind: TroubleKind::NotFound, .. }) => Ok(None),
+            // A name that is none of ours to act on is a person's matter, as root is.
+            Ok(answer) => Ok(answer.user_name().and_then(|name| name.parse().ok()).map_or(Holder::Nobody, Holder::User)),
+            // For a key of another account IAM says that access is denied, not that there is nothing: that is an error here.
+            Err(Trouble { kind: TroubleKind::NotFound, .. }) => Ok(Holder::Unknown),
             Err(other) => Err(other),
         }
+    }
+
+    /// Whether the policy that denies everything still says so, and nothing else. None if IAM does not answer.
+    pub async fn denies_everything(&self, policy: &str) -> Option<bool> {
+        let answer = self.client.get_policy().policy_arn(policy).send().await.ok()?;
+        let version = answer.policy()?.default_version_id()?.to_owned();
+        let answer = self.client.get_policy_version().policy_arn(policy).version_id(version).send().await.ok()?;
+        let document = decoded(answer.policy_version()?.document()?);
+        Some(plan::revoke::denies_everything(&document))
     }
 
     /// The user, with its keys and policies; none if IAM does not know it.
@@ -73,7 +82,7 @@ impl Iam {
     pub async fn role(&self, name: &RoleName) -> Result<Option<Principal>, Trouble> {
         let role = async { self.client.get_role().role_name(name.as_str()).send().await.map_err(|error| trouble(&error)) };
         let document = async {
-            let call = self.client.get_role_policy().role_name(name.as_str()).policy_name(DENIES_POLICY);
+            let call = self.client.get_role_policy().role_name(name.as_str()).policy_name(&self.denies_policy);
             match call.send().await.map_err(|error| trouble(&error)) {
                 Ok(answer) => Ok(Some(decoded(answer.policy_document()))),
                 Err(Trouble { kind: TroubleKind::NotFound, .. }) => Ok(None),

@@ -45,6 +45,7 @@ shapes! {
         // Of a Health event (AWS Health user guide, "Reference: AWS Health events Amazon EventBridge schema").
         event_arn: Scalar,
         event_type_code: Scalar,
+        status_code: Scalar,
         affected_account: Scalar,
         affected_entities: List<Part<Entity>, 1000>,
     }

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 pub(crate) use caller::{Caller, Refusal, texts};
 pub(crate) use machine::{Machine, finding};
-pub(crate) use principal::{Person, key_finding, session_finding};
+pub(crate) use principal::{DENIES, Person, key_finding, session_finding};
 pub(crate) use wire::{Asked, Fate, Wire, ec2_error, iam_error, json_error, s3_error};
 
 /// The local AWS.

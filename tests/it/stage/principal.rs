@@ -13,6 +13,9 @@ use super::{Caller, Stage, Wire, texts};
 const FINDING: &str = include_str!("../../../events/leaks/user-key-malicious-ip.json");
 static NTH: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
+/// The document on a role, as it is called in the Region of the local AWS.
+pub(crate) const DENIES: &str = "cordon-revoked-us-east-1";
+
 /// A number that no other test has: names and finding ids are made of it.
 fn unique() -> String {
     let nth = NTH.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
@@ -142,7 +145,7 @@ impl Stage {
 
     /// What Cordon denies on a role, if anything: the document as it is.
     pub(crate) async fn denies(&self, role: &str) -> Option<Value> {
-        let asked = [("RoleName", role), ("PolicyName", "cordon-revoked")];
+        let asked = [("RoleName", role), ("PolicyName", DENIES)];
         let answer = self.root.query("iam", "GetRolePolicy", &asked).await.ok()?;
         let document = texts(&answer, "PolicyDocument").remove(0);
         let plain = document.replace("&quot;", "\"");

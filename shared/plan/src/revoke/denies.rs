@@ -1,15 +1,20 @@
 //! The one document that Cordon writes: statements that deny, on a role, and nothing else.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
-use ids::{IncidentId, Timestamp};
+use ids::{IncidentId, Region, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-/// The name of the inline policy on a role that holds its denies.
-pub const DENIES_POLICY: &str = "cordon-revoked";
+/// The name of the inline policy on a role that holds its denies. Each Region has its own, because each has its own table of holds: two
+/// that wrote one document would lose each other's.
+#[must_use]
+pub fn denies_policy(region: &Region) -> String {
+    format!("cordon-revoked-{region}")
+}
 
 /// No session of a role lives longer (IAM user guide, "Update the maximum session duration for a role").
 const LONGEST_SESSION: Duration = Duration::from_secs(12 * 3600);
@@ -98,6 +103,31 @@ fn whole(time: Timestamp) -> Timestamp {
 fn seconds(time: Timestamp) -> String {
     let text = time.to_string();
     text.split('.').next().map_or_else(|| text.clone(), |whole| format!("{}Z", whole.trim_end_matches('Z')))
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session { userid, before } => write!(f, "{userid} from before {}", seconds(*before)),
+            Self::Instance { userid, .. } => write!(f, "{userid}, whenever it began"),
+            Self::Older { before } => write!(f, "every session from before {}", seconds(*before)),
+        }
+    }
+}
+
+/// Whether a policy's document denies everything, always, and allows nothing.
+#[must_use]
+pub fn denies_everything(document: &str) -> bool {
+    let Ok(value) = serde_json::from_str::<Value>(document) else { return false };
+    let statements = match value.get("Statement") {
+        Some(Value::Array(statements)) => statements.iter().collect(),
+        Some(one) => vec![one],
+        None => Vec::new(),
+    };
+    let is = |statement: &Value, field: &str, text: &str| statement.get(field).and_then(Value::as_str) == Some(text);
+    let all =
+        |statement: &&Value| is(statement, "Action", "*") && is(statement, "Resource", "*") && statement.get("Condition").is_none();
+    statements.iter().all(|statement| is(statement, "Effect", "Deny")) && statements.iter().any(all)
 }
 
 /// What is denied on a role, by incident.

@@ -1,5 +1,6 @@
 //! Whether the credential is really ended.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -121,7 +122,9 @@ pub fn judge_revocation(plan: &Revocation, steps: Vec<Done>, after: Option<&Prin
                 Revoke::DisableKey { key, .. } => Some(key),
                 _ => None,
             });
-            for key in disabled {
+            // The leaked one is looked at whether or not it had a step.
+            let keys: BTreeSet<_> = disabled.chain(&plan.key).collect();
+            for key in keys {
                 // One that is gone works no more than one that is inactive.
                 let inactive = |user: &User| !user.keys.iter().any(|other| other.id == *key && other.active);
                 credentials.push(CredentialEnd {

@@ -7,7 +7,7 @@ mod pattern;
 mod patterns;
 mod steps;
 
-pub use denies::{DENIES_POLICY, Denied, Denies, NotOurs};
+pub use denies::{Denied, Denies, NotOurs, denies_everything, denies_policy};
 pub use judge::{CredentialEnd, CredentialState, RevocationOutcome, RevocationState, judge_revocation};
 pub use observed::{Key, Principal, Role, User};
 pub use pattern::{Pattern, Procedure, Survivor, pattern_of, patterns};

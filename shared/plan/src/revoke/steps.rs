@@ -59,7 +59,8 @@ impl fmt::Display for Revoke {
             }
             Self::DisableKey { user, key } => write!(f, "make the key {key} of user {user} inactive"),
             Self::WriteDenies { role, denies } => {
-                write!(f, "deny, on role {role}, what {} incident(s) name", denies.0.len())
+                let denied: Vec<_> = denies.0.values().map(ToString::to_string).collect();
+                write!(f, "deny, on role {role}: {}", denied.join("; "))
             }
         }
     }
@@ -91,6 +92,9 @@ pub struct Revocation {
     pub case: Case,
     /// The kind of credential: `user-key`.
     pub pattern: String,
+    /// The long-lived key that has leaked, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<AccessKeyId>,
     /// The principal as it was: what a release goes by.
     pub before: Principal,
     /// What is so already, and so needs no step.
@@ -107,6 +111,17 @@ pub struct Revocation {
 
 impl Closes for Revocation {}
 
+impl Revocation {
+    /// Whether carrying out this plan, which an earlier run recorded, does what `fresh` would: every step of `fresh` is in it, and it writes
+    /// no document that is older than what is needed now.
+    #[must_use]
+    pub fn does(&self, fresh: &Self) -> bool {
+        let has = |step: &Step<Revoke>| self.steps.iter().any(|own| own.action == step.action);
+        let writes = |step: &&Step<Revoke>| matches!(step.action, Revoke::WriteDenies { .. });
+        fresh.steps.iter().all(has) && self.steps.iter().filter(writes).all(|step| fresh.steps.contains(step))
+    }
+}
+
 /// The plan that ends the credential of `leak`, whose principal was seen as `seen`. None if only people can end it.
 #[must_use]
 pub fn revoke(rule: Rule, leak: &Leak, seen: Principal) -> Option<Revocation> {
@@ -115,6 +130,7 @@ pub fn revoke(rule: Rule, leak: &Leak, seen: Principal) -> Option<Revocation> {
     Some(Revocation {
         case: rule.case,
         pattern: pattern.id.to_owned(),
+        key: leak.credential.key().filter(|key| key.is_long_lived()).cloned(),
         before: seen,
         already,
         steps: steps.into_iter().map(|action| Step { wave: 0, action }).collect(),

@@ -88,6 +88,7 @@ fn finding(
         source,
         trust,
         suspected: false,
+        closed: false,
         event_id: Excerpt::of(event.id.text().unwrap_or_default()),
         report: Excerpt::of(finding.id.as_str()),
         thread: format!("{}/{}", source.as_str(), finding.id),
@@ -157,6 +158,8 @@ fn health(
     let arn: String = detail.event_arn.require("detail.eventArn")?;
     let report = Excerpt::of(&arn);
     let at = event.time.time().ok_or_else(|| Refusal::bad_field("time", "missing, or not a time"))?;
+    // An event goes on being updated after the key is dealt with: that must not end the next one too.
+    let closed = detail.status_code.text() == Some("closed");
     let entities = "detail.affectedEntities[].entityValue";
     let mut leaks = Vec::new();
     for entity in detail.affected_entities.objects() {
@@ -170,6 +173,7 @@ fn health(
             source,
             trust,
             suspected: !sure,
+            closed,
             event_id: Excerpt::of(event.id.text().unwrap_or_default()),
             report: report.clone(),
             thread: format!("{}/{}", source.as_str(), digest.prefix(16)),
@@ -193,12 +197,15 @@ pub struct ByHand {
     key: Option<AccessKeyId>,
     /// A user: all that it has.
     user: Option<UserName>,
-    /// A role, with one of its sessions or an instance; with neither, all of its sessions.
+    /// A role, with one of its sessions, or an instance, or with `every_session`.
     role: Option<RoleName>,
     /// One session of the role.
     session: Option<SessionName>,
     /// One instance that has the role.
     instance: Option<InstanceId>,
+    /// Every session of the role from before now: whoever has it must begin a new one.
+    #[serde(default)]
+    every_session: bool,
     /// The account; where it is not given, the key's own or the function's.
     account: Option<AccountId>,
     /// Since when it may have been in the wrong hands.
@@ -212,7 +219,7 @@ impl ByHand {
     /// If it names no credential, or more than one.
     pub fn leak(self, bytes: &[u8], delivery: &str, home: Option<&AccountId>, now: Timestamp) -> Result<Leak, Box<Refused>> {
         let sha256 = Sha256::of(bytes);
-        let Self { key, user, role, session, instance, account, since } = self;
+        let Self { key, user, role, session, instance, every_session, account, since } = self;
         let refused = |problem: &str, account| {
             Box::new(Refused { refusal: Refusal::bad_field("request", problem), sha256, finding: None, account })
         };
@@ -225,8 +232,10 @@ impl ByHand {
             (None, Some(user), None, None, None) => Credential::UserSession { user, key: None },
             (None, None, Some(role), Some(session), None) => Credential::of_session(role, None, session, None),
             (None, None, Some(role), None, Some(instance)) => Credential::InstanceSession { role, role_id: None, instance },
-            (None, None, Some(role), None, None) => Credential::WholeRole { role },
-            _ => return Err(refused("give a key, or a user, or a role (with a session or an instance)", account)),
+            (None, None, Some(role), None, None) if every_session => Credential::WholeRole { role },
+            _ => {
+                return Err(refused("give a key, or a user, or a role with a session, an instance or every session", account));
+            }
         };
         if let (Some(given), Some(of_key)) = (&account, &of_key)
             && given != of_key
@@ -243,9 +252,11 @@ impl ByHand {
             source: LeakSource::Hand,
             trust: Trust::Person,
             suspected: false,
+            closed: false,
             event_id: Excerpt::of(delivery),
             report: Excerpt::of("by hand"),
-            thread: "hand".to_owned(),
+            // Each request is a thread of its own: a later one about the same principal must not pass for this one's outcome.
+            thread: format!("hand/{}", digest.prefix(16)),
             account,
             credential,
             finding: None,

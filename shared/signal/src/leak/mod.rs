@@ -25,6 +25,8 @@ pub struct Leak {
     pub trust: Trust,
     /// What the source itself is unsure of: "suspected".
     pub suspected: bool,
+    /// The source says that it is over.
+    pub closed: bool,
     /// The envelope's `id`, where there is an envelope.
     pub event_id: Excerpt,
     /// What the source calls its report, for people: a finding's id, the beginning of a Health event's ARN.

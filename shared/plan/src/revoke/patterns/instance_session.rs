@@ -2,10 +2,10 @@
 
 use signal::Credential;
 
-use super::role_session::write;
+use super::role_session::{chained, write};
 use crate::revoke::denies::Denied;
 use crate::revoke::observed::Principal;
-use crate::revoke::pattern::{Pattern, Procedure, Survivor};
+use crate::revoke::pattern::{Pattern, Procedure};
 use crate::revoke::steps::instance_arn;
 
 pub(crate) static PATTERN: Pattern = Pattern {
@@ -13,15 +13,15 @@ pub(crate) static PATTERN: Pattern = Pattern {
     recognised: "a finding whose principal is AROA…:i-…: the session of an instance profile is called like the instance",
     done: "on the role, a deny of that instance: aws:userid and ec2:SourceInstanceARN. Other instances of the role go on",
     shown: "IAM shows both statements on the role",
-    survives: "nothing of this instance's, which cannot use the role itself either; sessions that it made of other roles, for an hour",
+    survives: "nothing of this instance's, which cannot use the role itself either; sessions that it made of other roles (an hour each, \
+               longer if they renew each other)",
     matches: |credential| matches!(credential, Credential::InstanceSession { .. }),
     procedure: Some(|rule, credential, seen| match (credential, seen) {
         (Credential::InstanceSession { role_id, instance, .. }, Principal::Role(role)) => {
             let userid = format!("{}:{instance}", role.id);
             let arn = instance_arn(&role.arn, &rule.region, &rule.case.account, instance);
             let mut procedure = write(rule, role, role_id.as_ref(), Denied::Instance { userid, arn });
-            let until = Some(rule.case.now.plus(std::time::Duration::from_secs(3600)));
-            procedure.survives.push(Survivor { what: "sessions that it made of other roles".to_owned(), until });
+            chained(&mut procedure);
             procedure.remarks.push(format!("{instance} itself can no longer use role {}, whatever it runs", role.name));
             procedure
         }

@@ -5,28 +5,30 @@ use std::time::Duration;
 use ids::PrincipalId;
 use signal::Credential;
 
-use crate::revoke::denies::Denied;
+use crate::revoke::denies::{Denied, denies_policy};
 use crate::revoke::observed::{Principal, Role};
 use crate::revoke::pattern::{Pattern, Procedure, Survivor};
 use crate::revoke::steps::{Revoke, Rule};
 
 /// STS's clock and ours may differ by so much.
 pub(super) const SKEW: Duration = Duration::from_secs(2);
-/// A session that a session of a role makes lives so long at most (IAM user guide, "Roles terms and concepts": role chaining).
-const CHAINED: Duration = Duration::from_secs(3600);
 
 pub(crate) static PATTERN: Pattern = Pattern {
     id: "role-session",
     recognised: "a finding whose principal is AROA…:SESSION; a key that begins with ASIA does not say whose it is",
     done: "on the role, a deny of sessions of that name from before now: aws:userid and aws:TokenIssueTime",
     shown: "IAM shows the statement on the role",
-    survives: "sessions that it made of other roles, for an hour at most; whoever assumed the role can assume it again",
+    survives: "sessions that it made of other roles (an hour each, longer if they renew each other); whoever assumed the role can assume \
+               it again",
     matches: |credential| matches!(credential, Credential::RoleSession { .. }),
     procedure: Some(|rule, credential, seen| match (credential, seen) {
         (Credential::RoleSession { role_id, session, .. }, Principal::Role(role)) => {
             let userid = format!("{}:{session}", role.id);
             let mut procedure = write(rule, role, role_id.as_ref(), Denied::session(userid, rule.case.now.plus(SKEW)));
-            chained(rule, &mut procedure);
+            chained(&mut procedure);
+            procedure.remarks.push(format!(
+                "whatever runs as {session} itself, such as a Lambda function or a task, is refused too until it gets newer credentials"
+            ));
             procedure
         }
         _ => Procedure::default(),
@@ -34,6 +36,7 @@ pub(crate) static PATTERN: Pattern = Pattern {
     by_hand: &[
         "find out by CloudTrail who assumed the role for this session, and revoke that credential too",
         "find sessions that it made of other roles: sourceIdentity and the chain of AssumeRole events",
+        "if it was a Lambda function's or a task's: set its concurrency to 0 or stop the task, it goes on being handed credentials",
     ],
 };
 
@@ -46,7 +49,7 @@ pub(super) fn write(rule: &Rule, role: &Role, claimed: Option<&PrincipalId>, den
         procedure.remarks.push(what);
     }
     if role.foreign.is_some() {
-        let what = format!("the document {} on role {} was not Cordon's: it is replaced", super::super::DENIES_POLICY, role.name);
+        let what = format!("the document {} on role {} was not Cordon's: it is replaced", denies_policy(&rule.region), role.name);
         procedure.remarks.push(what);
     }
     let mut denies = role.denies.clone().and(rule.standing.clone()).live(now);
@@ -62,8 +65,12 @@ pub(super) fn write(rule: &Rule, role: &Role, claimed: Option<&PrincipalId>, den
 }
 
 /// What a session of a role leaves behind.
-pub(super) fn chained(rule: &Rule, procedure: &mut Procedure) {
-    let until = Some(rule.case.now.plus(CHAINED));
-    procedure.survives.push(Survivor { what: "sessions that it made of other roles".to_owned(), until });
+///
+/// A session of a session lives an hour at most (IAM user guide, "Roles terms and concepts": role chaining), but roles whose trust lets
+/// them assume each other can go on renewing.
+pub(super) fn chained(procedure: &mut Procedure) {
+    let what =
+        "sessions that it made of other roles: an hour each, and on for as long as those roles' trust lets them renew each other";
+    procedure.survives.push(Survivor { what: what.to_owned(), until: None });
     procedure.survives.push(Survivor { what: "whoever assumed the role can assume it again".to_owned(), until: None });
 }

@@ -9,18 +9,23 @@ use crate::revoke::pattern::{Pattern, Procedure};
 
 pub(crate) static PATTERN: Pattern = Pattern {
     id: "whole-role",
-    recognised: "a finding about a role that names no session, or a person who names none",
-    done: "only after a person has decided: on the role, a deny of every session from before now (aws:TokenIssueTime)",
+    recognised: "a finding about a role that names no session; a person who asks for every session",
+    done: "only if a person asks for it (cordon revoke --role NAME --every-session): on the role, a deny of every session from before now (aws:TokenIssueTime)",
     shown: "IAM shows the statement on the role",
-    survives: "sessions that they made of other roles, for an hour at most; whoever may assume the role can assume it again",
+    survives: "sessions that they made of other roles (an hour each, longer if they renew each other); whoever may assume the role can \
+               assume it again",
     matches: |credential| matches!(credential, Credential::WholeRole { .. }),
     procedure: Some(|rule, _, seen| match seen {
         Principal::Role(role) => {
             let mut procedure = write(rule, role, None, Denied::older(rule.case.now.plus(SKEW)));
-            chained(rule, &mut procedure);
+            chained(&mut procedure);
             procedure
         }
         Principal::User(_) => Procedure::default(),
     }),
-    by_hand: &["find out by CloudTrail which session it was, and who assumed the role for it"],
+    by_hand: &[
+        "find out by CloudTrail which session it was: cordon revoke --role NAME --session NAME ends it alone",
+        "or end them all, if what has the role can begin new sessions by itself: cordon revoke --role NAME --every-session",
+        "find out who assumed the role, and revoke that credential too",
+    ],
 };
