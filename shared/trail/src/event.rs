@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::refused::Refusal;
-use crate::resources::{is_id, named};
+use crate::resources::{is_id, named, named_in_iam};
 
 /// One call, as CloudTrail tells of it. All text is as it came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,7 +42,7 @@ pub struct Event {
     pub agent: Option<String>,
     /// Whether the event says what was asked for.
     pub has_parameters: bool,
-    /// The EC2 resources that the request acts on.
+    /// The resources of EC2 and of IAM that the request acts on: an id of EC2's as it is, a name of IAM's with what it is the name of.
     pub named: BTreeSet<String>,
     /// The security group that was made.
     pub made: Option<String>,
@@ -165,7 +165,11 @@ impl Event {
             address: optional(record, "sourceIPAddress")?,
             agent: optional(record, "userAgent")?,
             has_parameters: parameters.as_object().is_some_and(|fields| !fields.is_empty()),
-            named: if is_ec2 { named(parameters) } else { BTreeSet::new() },
+            named: match source.as_str() {
+                "ec2.amazonaws.com" => named(parameters),
+                "iam.amazonaws.com" => named_in_iam(parameters),
+                _ => BTreeSet::new(),
+            },
             made: answered.get("groupId").and_then(Value::as_str).filter(|id| is_ec2 && is_id(id)).map(str::to_owned),
             bucket: parameter("bucketName").filter(|_| is_s3),
             key: parameter("key").filter(|_| is_s3),

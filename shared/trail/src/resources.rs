@@ -1,4 +1,4 @@
-//! The EC2 resources that a request names.
+//! The resources that a request names.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,24 @@ use serde_json::Value;
 const MOST: usize = 256;
 /// What is inside these is not what the call acts on: tags, and the rules that are added or taken off (which may name other groups).
 const ABOUT: [&str; 5] = ["tagSet", "tagSpecificationSet", "ipPermissions", "securityGroupRules", "filterSet"];
+
+/// IAM's parameters that say what a call acts on, and what each is. Names alone would not do: a user and a role may share one.
+const OF_IAM: [(&str, &str); 7] = [
+    ("userName", "user"),
+    ("roleName", "role"),
+    ("accessKeyId", "key"),
+    ("policyArn", "policy"),
+    ("permissionsBoundary", "boundary"),
+    ("policyName", "inline policy"),
+    // Of a key: to make one active is the opposite of making it inactive, and is the same call on the same key.
+    ("status", "status"),
+];
+
+/// What a call of IAM acts on, as `user ci-deployer`. All of it stands at the top of the request.
+pub(crate) fn named_in_iam(parameters: &Value) -> BTreeSet<String> {
+    let text = |(name, kind): (&str, &str)| Some(format!("{kind} {}", parameters.get(name)?.as_str()?));
+    OF_IAM.into_iter().filter_map(text).collect()
+}
 
 /// Every EC2 resource id in `parameters`, wherever it stands, apart from those in tags and rules.
 pub(crate) fn named(parameters: &Value) -> BTreeSet<String> {
@@ -59,5 +77,24 @@ mod tests {
             assert!(!is_id(not), "{not}");
         }
         assert!(is_id("vpc-0123456789abcdef0") && is_id("eni-attach-43348162"));
+    }
+
+    #[test]
+    fn a_user_and_a_role_of_one_name_are_two() {
+        let of = |parameters: Value| named_in_iam(&parameters).into_iter().collect::<Vec<_>>();
+        assert_eq!(
+            of(json!({"userName": "web", "policyArn": "arn:aws:iam::aws:policy/P"})),
+            ["policy arn:aws:iam::aws:policy/P", "user web"]
+        );
+        // What a document says is not what the call acts on.
+        let document = json!({"roleName": "web", "policyName": "p", "policyDocument": "{\"userName\": \"alice\"}", "tags": [{"userName": "x"}]});
+        assert_eq!(of(document), ["inline policy p", "role web"]);
+        assert_eq!(
+            of(json!({"userName": "web", "accessKeyId": "AKIAIOSFODNN7EXAMPLE", "status": "Active"})),
+            ["key AKIAIOSFODNN7EXAMPLE", "status Active", "user web"]
+        );
+        for nothing in [json!(null), json!({"userName": 7}), json!("userName"), json!([{"userName": "x"}])] {
+            assert!(of(nothing).is_empty());
+        }
     }
 }
