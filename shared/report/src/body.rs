@@ -112,6 +112,14 @@ pub(crate) enum On {
     Interface(String, GroupId),
     /// A resource is tagged.
     Tags(String),
+    /// A user gets this policy.
+    Attachment(String, String),
+    /// A user gets this policy for its boundary.
+    Boundary(String, String),
+    /// A user's key is made inactive.
+    Key(String, String),
+    /// A role gets the document of what is denied.
+    Denies(String),
 }
 
 /// A group: known, or the one that an earlier step of the plan makes in this VPC.
@@ -140,6 +148,10 @@ impl On {
             "empty_group" => Some(Self::Rules(group("group")?)),
             "swap_groups" => Some(Self::Interface(text("interface")?, group("to")?)),
             "tag" => Some(Self::Tags(text("instance")?)),
+            "attach_deny" => Some(Self::Attachment(text("user")?, text("policy")?)),
+            "bound_by_deny" => Some(Self::Boundary(text("user")?, text("policy")?)),
+            "disable_key" => Some(Self::Key(text("user")?, text("key")?)),
+            "write_denies" => Some(Self::Denies(text("role")?)),
             _ => None,
         }
     }

@@ -10,6 +10,9 @@ use crate::body::{Did, GroupId, On, Step};
 use crate::clean::Words;
 use crate::entry::Entry;
 
+/// The inline policy that holds what is denied on a role (`plan::revoke::DENIES_POLICY`).
+const DENIES_POLICY: &str = "cordon-revoked";
+
 /// What one call acts on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Touch {
@@ -49,6 +52,8 @@ impl Touch {
 /// A step of a plan: the calls that carry it out, and what each acts on.
 #[derive(Debug, Clone)]
 pub(super) struct Announced {
+    /// The service, as the SDK names it.
+    service: &'static str,
     pub(super) operations: &'static [&'static str],
     pub(super) touch: Touch,
 }
@@ -67,32 +72,54 @@ impl Announced {
                 None => touch.and_a_group = true,
             }
         };
-        let operations: &[&str] = match on {
+        // As `trail` names what a call of IAM acts on.
+        let iam = |touch: &mut Touch, named: &[(&str, &str)]| {
+            touch.named.extend(named.iter().map(|(kind, name)| format!("{kind} {name}")));
+        };
+        let (service, operations): (_, &[&str]) = match on {
             On::NewGroup(vpc) => {
                 touch.named.insert(vpc.clone());
                 touch.made = made.get(vpc).cloned();
-                &["CreateSecurityGroup"]
+                ("EC2", &["CreateSecurityGroup"])
             }
             On::Rules(of) => {
                 group(&mut touch, of);
-                &["RevokeSecurityGroupIngress", "RevokeSecurityGroupEgress"]
+                ("EC2", &["RevokeSecurityGroupIngress", "RevokeSecurityGroupEgress"])
             }
             On::Interface(interface, to) => {
                 touch.named.insert(interface.clone());
                 group(&mut touch, to);
-                &["ModifyNetworkInterfaceAttribute"]
+                ("EC2", &["ModifyNetworkInterfaceAttribute"])
             }
             On::Tags(instance) => {
                 touch.named.insert(instance.clone());
-                &["CreateTags"]
+                ("EC2", &["CreateTags"])
+            }
+            On::Attachment(user, policy) => {
+                iam(&mut touch, &[("user", user), ("policy", policy)]);
+                ("IAM", &["AttachUserPolicy"])
+            }
+            On::Boundary(user, policy) => {
+                iam(&mut touch, &[("user", user), ("boundary", policy)]);
+                ("IAM", &["PutUserPermissionsBoundary"])
+            }
+            On::Key(user, key) => {
+                iam(&mut touch, &[("user", user), ("key", key), ("status", "Inactive")]);
+                ("IAM", &["UpdateAccessKey"])
+            }
+            On::Denies(role) => {
+                iam(&mut touch, &[("role", role), ("inline policy", DENIES_POLICY)]);
+                ("IAM", &["PutRolePolicy"])
             }
         };
-        Self { operations, touch }
+        Self { service, operations, touch }
     }
 
     /// Whether an event carries out this step; an event that does not say what it is about may.
     pub(super) fn fits(&self, event: &Event) -> bool {
-        is_ec2(event) && self.operations.contains(&event.name.as_str()) && self.touch.fits(event) != Some(false)
+        event.source == source_of(self.service)
+            && self.operations.contains(&event.name.as_str())
+            && self.touch.fits(event) != Some(false)
     }
 }
 
@@ -130,6 +157,22 @@ impl Claim {
     /// The call in words: `EC2 CreateTags`.
     pub(super) fn words(&self) -> String {
         format!("{} {}", self.service, self.operations.join(" or "))
+    }
+
+    /// Where CloudTrail has it, for a role with this ARN; none if that is not known.
+    ///
+    /// IAM is one for all Regions of a partition, and its events are of the partition's first, whichever Region asked (CloudTrail user
+    /// guide, "Global service events"; IAM's endpoints in the AWS General Reference).
+    pub(super) fn region(&self, role: &str) -> Option<&str> {
+        if self.service != "IAM" {
+            return self.place.1.as_deref();
+        }
+        match role.split(':').nth(1)? {
+            "aws" => Some("us-east-1"),
+            "aws-us-gov" => Some("us-gov-west-1"),
+            "aws-cn" => Some("cn-north-1"),
+            _ => None,
+        }
     }
 
     /// Whether an event is of this call's kind.
@@ -259,7 +302,9 @@ impl Claims {
             };
             let request_id = text(call.request_id.as_ref());
             // A plan's steps are carried out after its intent: an earlier call of the same invocation belongs to another plan.
-            let own = planned.iter().filter(|(_, step)| started >= from && step.operations.contains(&operation.as_str()));
+            let own = planned
+                .iter()
+                .filter(|(_, step)| started >= from && step.service == service && step.operations.contains(&operation.as_str()));
             let answer_of = |at: usize| done.iter().find(|done| done.step == Some(at)).and_then(answer);
             let of_a_call = |id: &String| {
                 let same = |other: &&crate::body::Call| text(other.operation.as_ref()).as_ref() == Some(&operation);
@@ -295,7 +340,7 @@ impl Claims {
             }
             self.add(Claim {
                 record: outcome.key().clone(),
-                service: "EC2".to_owned(),
+                service: planned.service.to_owned(),
                 operations: planned.operations.iter().map(|&operation| operation.to_owned()).collect(),
                 request_id: Some(id),
                 succeeded: Some(!matches!(step.did, Some(Did::Failed(_)))),
@@ -372,5 +417,10 @@ mod tests {
         assert!(is_called("ListObjectsV2", "ListObjects"));
         assert!(!is_called("CreateTag", "CreateTags"));
         assert!(!is_called("CreateTags", "DeleteTags"));
+    }
+
+    #[test]
+    fn the_document_of_denies_is_called_as_the_plan_calls_it() {
+        assert_eq!(DENIES_POLICY, plan::revoke::DENIES_POLICY);
     }
 }

@@ -517,7 +517,7 @@ impl Reconciliation {
                 add(&mut compared.outside_the_period);
             } else if let Some(responder) = self.question.responders.iter().find(of_its_function) {
                 let account = claim.place.0.as_deref().unwrap_or(responder.account());
-                if self.coverage.reaches(account, claim.place.1.as_deref(), claim.ended, self.question.delay) {
+                if self.coverage.reaches(account, claim.region(&responder.role), claim.ended, self.question.delay) {
                     unseen.push(Finding {
                         kind: FindingKind::Unseen,
                         what: format!(

@@ -4,7 +4,9 @@
 mod audit;
 mod export;
 mod hostile;
+mod leaked;
 mod levels;
 mod moments;
 mod reconciled;
+mod revocations;
 mod story;

@@ -53,7 +53,7 @@ fn id(incident: usize, n: usize) -> String {
     format!("{incident:08}-0000-4000-8000-{n:012}")
 }
 
-fn event(request: &str, millis: i64, service: &str, name: &str, parameters: Value) -> Value {
+pub(crate) fn event(request: &str, millis: i64, service: &str, name: &str, parameters: Value) -> Value {
     json!({
         "eventVersion": "1.11", "eventID": format!("event-of-{request}"), "requestID": request,
         // Whole seconds, as CloudTrail has them.
@@ -69,7 +69,7 @@ fn event(request: &str, millis: i64, service: &str, name: &str, parameters: Valu
     })
 }
 
-fn refused(mut event: Value, code: &str) -> Value {
+pub(crate) fn refused(mut event: Value, code: &str) -> Value {
     event["errorCode"] = code.into();
     event["responseElements"] = Value::Null;
     event
@@ -216,7 +216,12 @@ impl Told {
     }
 }
 
-fn compare(entries: &[Entry], worth: &Worth, mut events: Vec<Value>, ask: impl FnOnce(Question) -> Question) -> Completeness {
+pub(crate) fn compare(
+    entries: &[Entry],
+    worth: &Worth,
+    mut events: Vec<Value>,
+    ask: impl FnOnce(Question) -> Question,
+) -> Completeness {
     events.extend([bystander(-HOUR), bystander(6 * HOUR)]);
     let question = ask(Question {
         responders: vec![format!("quarantine={ROLE}").parse().unwrap()],
@@ -238,7 +243,7 @@ fn compare(entries: &[Entry], worth: &Worth, mut events: Vec<Value>, ask: impl F
 }
 
 /// The only finding.
-fn only(found: &Completeness, kind: FindingKind) -> report::Finding {
+pub(crate) fn only(found: &Completeness, kind: FindingKind) -> report::Finding {
     assert!(!found.complete);
     assert_eq!(
         found.findings.iter().map(|finding| (finding.kind, &finding.what)).collect::<Vec<_>>().len(),

@@ -58,12 +58,17 @@ pub(crate) struct Story {
 
 impl Story {
     pub(crate) fn new() -> Self {
+        Self::of("quarantine")
+    }
+
+    /// What one function wrote: its session has no business to speak for another.
+    pub(crate) fn of(function: &str) -> Self {
         let mut session = Session::new(SessionId::from_random([7; 16]), SigningKey::from_slice(&[7; 32]).unwrap()).unwrap();
         let kms = SigningKey::from_slice(&[1; 32]).unwrap();
         let endorsement = Endorsement {
             session: session.id().clone(),
             session_key: session.public_key().clone(),
-            function: "quarantine".parse().unwrap(),
+            function: function.parse().unwrap(),
             code_sha256: Some(Sha256::of(b"bootstrap")),
             not_before: at(-3_600_000),
             not_after: at(11 * 3_600_000),

@@ -1,0 +1,241 @@
+//! What reports say of credentials that were ended, and of those that were not.
+
+use evidence::Kind;
+use report::{Completeness, FindingKind, Question};
+use serde_json::{Value, json};
+
+use crate::leaked::{Course, EXPOSED, KEY, ROLE, SESSION};
+use crate::reconciled::{compare, event, only};
+use crate::story::{Story, at};
+
+const HOUR: i64 = 3_600_000;
+
+/// The evidence of a story beside a trail.
+fn beside(story: &Story, events: Vec<Value>, ask: impl FnOnce(Question) -> Question) -> Completeness {
+    let (entries, worth) = story.read();
+    compare(&entries, &worth, events, |question| {
+        ask(Question { responders: vec![format!("revoke={ROLE}").parse().unwrap()], ..question })
+    })
+}
+
+/// Something else that the role of `revoke` did.
+fn also(request: &str, name: &str, parameters: Value) -> Value {
+    let mut told = event(request, 1000, "iam", name, parameters);
+    told["userIdentity"] = KEY.events()[0]["userIdentity"].clone();
+    told
+}
+
+#[test]
+fn a_revocation_reconciles() {
+    let full = Course { name: "full", received: 60_000, full: true, ..KEY };
+    let instance = Course { name: "instance", report: "instance-session-outside", received: 120_000, ..KEY };
+    let courses = [KEY, Course { received: 180_000, ..SESSION }, Course { received: 240_000, ..EXPOSED }, full, instance];
+    let mut story = Story::of("revoke");
+    let mut events = Vec::new();
+    for course in &courses {
+        story.ends(course);
+        events.extend(course.events());
+    }
+    let found = beside(&story, events.clone(), |question| question);
+    assert!(found.complete, "{} {:#?}", found.verdict, found.findings);
+    let compared = found.compared;
+    assert_eq!((compared.claimed, compared.in_both, compared.resource_not_compared), (10, 10, 0));
+    // Any one of them that is gone is missed.
+    for gone in 0..events.len() {
+        let mut events = events.clone();
+        let gone = events.remove(gone);
+        let finding = only(&beside(&story, events, |question| question), FindingKind::Unseen);
+        assert_eq!(finding.request_id.as_deref(), gone["requestID"].as_str());
+    }
+}
+
+#[test]
+fn a_refused_step_says_no_more_than_iam_does() {
+    let course = Course { refused: &[(0, "AccessDenied"), (1, "LimitExceededException")], ..KEY };
+    let mut story = Story::of("revoke");
+    story.ends(&course);
+    let found = beside(&story, course.events(), |question| question);
+    assert!(found.complete, "{} {:#?}", found.verdict, found.findings);
+    assert_eq!((found.compared.in_both, found.compared.resource_not_compared), (3, 1));
+}
+
+#[test]
+fn iam_is_in_its_own_region_wherever_the_function_is() {
+    let mut story = Story::of("revoke");
+    story.ends(&KEY);
+    let events = KEY.events();
+    assert!(events.iter().all(|event| event["awsRegion"] == "us-east-1"));
+    // A record that says where its function is contradicts nothing by that.
+    let mut placed = Story::of("revoke");
+    let intent = placed.write_as(
+        "revoke",
+        "key",
+        Kind::Intent,
+        at(90),
+        None,
+        json!({"steps": [
+        {"action": {"disable_key": {"user": "ci-deployer", "key": "AKIARZPUZDIKFJNBPQ4Z"}}}]}),
+    );
+    let call = json!({"service": "IAM", "operation": "UpdateAccessKey", "request_id": "key-1", "status": 200, "attempts": 1,
+        "started": at(181), "ended": at(420)});
+    placed.write_as(
+        "revoke",
+        "key",
+        Kind::Outcome,
+        at(1000),
+        Some(intent),
+        json!({
+        "outcome": {"state": "Revoked", "steps": [{"step": 0, "did": "accepted", "request_id": "key-1"}]}, "calls": [call],
+        "evidence": "durable", "signal": {"account": "123456789012", "region": "eu-central-1"}}),
+    );
+    let found = beside(&placed, vec![events[1].clone()], |question| question);
+    assert!(found.complete, "{} {:#?}", found.verdict, found.findings);
+
+    // A trail of the function's Region alone has no event of IAM, and misses none. Before, it had an hour of `us-east-1`.
+    let elsewhere = |millis: i64| {
+        let mut event = also(&format!("elsewhere-{millis}"), "GetUser", json!({}));
+        (event["awsRegion"], event["eventTime"], event["readOnly"]) =
+            ("eu-central-1".into(), at(millis).to_string().into(), true.into());
+        event
+    };
+    let (entries, worth) = story.read();
+    let question = Question {
+        responders: vec![format!("revoke={ROLE}").parse().unwrap()],
+        period: None,
+        delay: std::time::Duration::from_secs(900),
+        now: at(12 * HOUR),
+        checkpoints: Vec::new(),
+        places: report::Places::default(),
+    };
+    let mut alone = report::Reconciliation::new(&entries, question);
+    let file = json!({"Records": [elsewhere(-HOUR), elsewhere(6 * HOUR)]}).to_string();
+    trail::read(file.as_bytes(), &mut |event| report::TrailReader::see(&mut alone, &event.unwrap()));
+    let found = alone.finish(&worth);
+    assert!(!found.has_findings(), "{:#?}", found.findings);
+    assert_eq!(found.compared.not_covered, 3);
+}
+
+#[test]
+fn a_change_of_iam_that_nobody_announced_is_found() {
+    let mut story = Story::of("revoke");
+    story.ends(&KEY);
+    let admin = json!({"userName": "mallory", "policyArn": "arn:aws:iam::aws:policy/AdministratorAccess"});
+    let more = [
+        also("more", "AttachUserPolicy", admin),
+        also("more", "CreateAccessKey", json!({"userName": "ci-deployer"})),
+        also(
+            "more",
+            "UpdateAccessKey",
+            json!({"userName": "ci-deployer", "accessKeyId": "AKIARZPUZDIKFJNBPQ4Z", "status": "Active"}),
+        ),
+        also(
+            "more",
+            "DetachUserPolicy",
+            json!({"userName": "ci-deployer", "policyArn": "arn:aws:iam::123456789012:policy/cordon-deny-all"}),
+        ),
+    ];
+    for more in more {
+        let finding =
+            only(&beside(&story, [KEY.events(), vec![more.clone()]].concat(), |question| question), FindingKind::Unannounced);
+        assert_eq!(finding.call.unwrap().operation, more["eventName"].as_str().unwrap());
+    }
+    // Without its records all of it is.
+    let found = beside(&Story::of("revoke"), KEY.events(), |question| question);
+    assert_eq!(found.totals[&FindingKind::Unannounced], 3);
+    let on: Vec<_> = found.findings.iter().map(|finding| finding.call.as_ref().unwrap().on.as_str()).collect();
+    assert!(on.contains(&"policy arn:aws:iam::123456789012:policy/cordon-deny-all and user ci-deployer"), "{on:?}");
+}
+
+/// The records of a course without its outcome, as when the function dies.
+fn died(course: &Course) -> (Vec<report::Entry>, report::Worth) {
+    let mut story = Story::of("revoke");
+    let (_, outcome) = story.ends(course);
+    let (mut entries, worth) = story.read();
+    entries.retain(|entry| *entry.key() != outcome.key);
+    (entries, worth)
+}
+
+#[test]
+fn what_an_intent_announced_whose_function_died_is_unconcluded() {
+    for course in [KEY, SESSION, EXPOSED, Course { full: true, ..KEY }] {
+        let (entries, worth) = died(&course);
+        let beside = |events: Vec<Value>, now: i64| {
+            compare(&entries, &worth, events, |question| Question {
+                responders: vec![format!("revoke={ROLE}").parse().unwrap()],
+                now: at(now),
+                ..question
+            })
+        };
+        let found = beside(course.events(), 12 * HOUR);
+        let totals: Vec<_> = found.totals.iter().map(|(kind, count)| (*kind, *count)).collect();
+        let steps = u64::try_from(course.events().len()).unwrap();
+        assert_eq!(totals, [(FindingKind::Unconcluded, steps)], "{:#?}", found.findings);
+        assert!(found.findings.iter().all(|finding| finding.intent.as_ref() == Some(entries[0].key())));
+        // Before the outcome is due it is only under way.
+        let found = beside(course.events(), 2000);
+        assert_eq!((found.has_findings(), found.compared.under_way), (false, steps));
+        // What it did not announce is no part of it: another principal, another policy, a key that is made active.
+        let others = [
+            also(
+                "o",
+                "AttachUserPolicy",
+                json!({"userName": "ci-deployer", "policyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}),
+            ),
+            also(
+                "o",
+                "PutUserPermissionsBoundary",
+                json!({"userName": "alice", "permissionsBoundary": "arn:aws:iam::123456789012:policy/cordon-deny-all"}),
+            ),
+            also(
+                "o",
+                "UpdateAccessKey",
+                json!({"userName": "ci-deployer", "accessKeyId": "AKIARZPUZDIKFJNBPQ4Z", "status": "Active"}),
+            ),
+            also("o", "PutRolePolicy", json!({"roleName": "storefront-deploy", "policyName": "another", "policyDocument": "{}"})),
+        ];
+        for other in others {
+            only(&beside(vec![other], 12 * HOUR), FindingKind::Unannounced);
+        }
+    }
+}
+
+#[test]
+fn what_an_earlier_run_did_is_told_and_no_finding() {
+    let mut story = Story::of("revoke");
+    let (intent, _) = story.ends(&KEY);
+    let (mut entries, worth) = story.read();
+    entries.retain(|entry| entry.key().kind == Kind::Intent);
+    // The next run finds the intent, finds all of it done, and says so.
+    let mut again = Story::of("revoke");
+    let body =
+        json!({"outcome": {"state": "Revoked", "steps": []}, "signal": KEY.leak(), "evidence": "durable, by an earlier run"});
+    again.write_as("revoke", "key", Kind::Outcome, at(60_000), Some(intent), body);
+    entries.extend(again.read().0);
+    let found = compare(&entries, &worth, KEY.events(), |question| Question {
+        responders: vec![format!("revoke={ROLE}").parse().unwrap()],
+        ..question
+    });
+    assert!(!found.has_findings(), "{:#?}", found.findings);
+    assert_eq!(found.compared.by_an_earlier_run, 3);
+}
+
+#[test]
+fn a_record_that_iam_contradicts_is_found() {
+    let mut story = Story::of("revoke");
+    story.ends(&KEY);
+    story.ends(&Course { received: 60_000, ..SESSION });
+    let events = [KEY.events(), Course { received: 60_000, ..SESSION }.events()].concat();
+    for (at, field, other) in [
+        (0, "userName", "mallory"),
+        (0, "policyArn", "arn:aws:iam::aws:policy/AdministratorAccess"),
+        (1, "accessKeyId", "AKIARZPUZDIKFJNBOLD2"),
+        (1, "status", "Active"),
+        (3, "roleName", "storefront-admin"),
+        (3, "policyName", "another"),
+    ] {
+        let mut events = events.clone();
+        events[at]["requestParameters"][field] = other.into();
+        let finding = only(&beside(&story, events, |question| question), FindingKind::Contradicted);
+        assert!(finding.what.contains("it acted on") && finding.what.contains(other), "{}", finding.what);
+    }
+}
