@@ -28,6 +28,9 @@ pub(crate) struct Body {
     pub(crate) sealed_already: Vec<Words>,
     #[serde(deserialize_with = "list")]
     pub(crate) remarks: Vec<Words>,
+    /// A revocation's, or a decision's to leave it to people: what they have to do.
+    #[serde(deserialize_with = "list")]
+    pub(crate) by_hand: Vec<Words>,
     #[serde(deserialize_with = "maybe")]
     pub(crate) outcome: Option<Outcome>,
     #[serde(deserialize_with = "maybe")]
@@ -269,6 +272,9 @@ pub(crate) struct Outcome {
     /// A revocation's: what could be used, and whether it still can be.
     #[serde(deserialize_with = "list")]
     pub(crate) credentials: Vec<InterfaceEnd>,
+    /// A revocation's: what goes on all the same.
+    #[serde(deserialize_with = "list")]
+    pub(crate) survives: Vec<Survivor>,
     #[serde(deserialize_with = "maybe")]
     pub(crate) rules_on_sealed_groups: Option<BTreeMap<String, u64>>,
     #[serde(deserialize_with = "maybe")]
@@ -302,6 +308,16 @@ pub(crate) struct InterfaceEnd {
     pub(crate) planned: Option<bool>,
     #[serde(deserialize_with = "maybe")]
     pub(crate) trouble: Option<Trouble>,
+}
+
+/// Something that goes on although a credential is ended.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Survivor {
+    #[serde(deserialize_with = "maybe")]
+    pub(crate) what: Option<Words>,
+    #[serde(deserialize_with = "maybe")]
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// What holds for connections that were open before.
@@ -421,9 +437,13 @@ pub(crate) struct Signal {
     pub(crate) finding: Option<Finding>,
     #[serde(deserialize_with = "maybe")]
     pub(crate) instance: Option<Instance>,
-    /// A leak's.
+    /// A leak's: which credential, when it was reported, and since when it may have been in the wrong hands.
     #[serde(deserialize_with = "maybe")]
     pub(crate) credential: Option<Credential>,
+    #[serde(deserialize_with = "maybe")]
+    pub(crate) at: Option<Timestamp>,
+    #[serde(deserialize_with = "maybe")]
+    pub(crate) since: Option<Timestamp>,
     #[serde(deserialize_with = "list")]
     pub(crate) remote: Vec<Remote>,
 }
@@ -441,33 +461,47 @@ impl Signal {
 #[serde(default)]
 pub(crate) struct Credential {
     #[serde(deserialize_with = "maybe")]
-    kind: Option<Words>,
+    pub(crate) kind: Option<Words>,
     #[serde(deserialize_with = "maybe")]
-    key: Option<Words>,
+    pub(crate) key: Option<Words>,
     #[serde(deserialize_with = "maybe")]
-    user: Option<Words>,
+    pub(crate) user: Option<Words>,
     #[serde(deserialize_with = "maybe")]
-    role: Option<Words>,
+    pub(crate) role: Option<Words>,
     #[serde(deserialize_with = "maybe")]
-    session: Option<Words>,
+    pub(crate) session: Option<Words>,
     #[serde(deserialize_with = "maybe")]
-    instance: Option<Words>,
+    pub(crate) instance: Option<Words>,
+    #[serde(deserialize_with = "maybe")]
+    pub(crate) name: Option<Words>,
 }
 
 impl Credential {
-    fn words(&self) -> String {
-        let parts = [
-            ("key", &self.key),
-            ("of user", &self.user),
-            ("session", &self.session),
-            ("instance", &self.instance),
-            ("of role", &self.role),
-        ];
-        let named: Vec<_> = parts.iter().filter_map(|(word, name)| Some(format!("{word} {}", name.as_ref()?))).collect();
-        if named.is_empty() {
-            return self.kind.as_ref().map_or_else(|| "a credential".to_owned(), |kind| kind.as_str().replace('_', " "));
+    /// As `signal` says it, as far as the record has the names.
+    pub(crate) fn words(&self) -> String {
+        let kind = self.kind.as_ref().map_or("", Words::as_str);
+        match (kind, &self.key, &self.user, &self.role) {
+            ("user_key", Some(key), Some(user), _) => format!("the key {key} of user {user}"),
+            ("user_key", Some(key), None, _) => format!("the key {key}"),
+            ("user_session", _, Some(user), _) => format!("the sessions of user {user}"),
+            ("whole_role", _, _, Some(role)) => format!("every session of role {role}"),
+            ("root", ..) => "the account's root user".to_owned(),
+            (_, key, user, role) => match (&self.session, &self.instance, &self.name, role) {
+                (Some(session), _, _, Some(role)) => format!("the session {session} of role {role}"),
+                (_, Some(instance), _, Some(role)) => format!("the credentials of role {role} on {instance}"),
+                (_, _, Some(name), _) => format!("the federated session {name}"),
+                _ => {
+                    let named = [("key", key), ("of user", user), ("of role", role)];
+                    let named: Vec<_> =
+                        named.iter().filter_map(|(word, name)| Some(format!("{word} {}", name.as_ref()?))).collect();
+                    if named.is_empty() {
+                        "a credential of unknown kind".to_owned()
+                    } else {
+                        format!("a credential: {}", named.join(" "))
+                    }
+                }
+            },
         }
-        named.join(" ")
     }
 }
 

@@ -7,7 +7,7 @@ use ids::{IncidentId, RuleName, Timestamp};
 use serde::Serialize;
 use signal::Severity;
 
-use crate::body::{Finding, Outcome, Signal};
+use crate::body::{Credential, Finding, Outcome, Signal};
 use crate::clean::Words;
 use crate::entry::Entry;
 
@@ -15,6 +15,15 @@ use crate::entry::Entry;
 const CLOSES: (&str, &str) = ("release", "Released");
 /// The function whose outcome, read back as `Revoked`, ends a credential.
 const REVOKES: (&str, &str) = ("revoke", "Revoked");
+
+/// The function that ends credentials, and the one that contains machines.
+const OF_CREDENTIALS: &str = REVOKES.0;
+const OF_MACHINES: &str = "quarantine";
+
+/// Whether a record is about a credential, as all are that `revoke` writes.
+pub(crate) fn is_of_credential(entry: &Entry) -> bool {
+    entry.key().function.as_str() == OF_CREDENTIALS
+}
 
 /// Whether a record is of a command that a responder ran.
 pub(crate) fn is_run(entry: &Entry) -> bool {
@@ -133,7 +142,18 @@ impl<'a> Incident<'a> {
         }
     }
 
-    /// The machine, its account and its Region, as far as a record says.
+    /// Whether it is about a credential and about no machine.
+    pub(crate) fn is_of_credential(&self) -> bool {
+        let of_machine = |entry: &&Entry| entry.key().function.as_str() == OF_MACHINES;
+        self.entries.iter().any(|entry| is_of_credential(entry)) && !self.entries.iter().any(of_machine)
+    }
+
+    /// The credential in words, if it is about one and a record says which.
+    pub(crate) fn credential(&self) -> Option<String> {
+        self.signals().find_map(|(_, signal)| signal.credential.as_ref()).map(Credential::words)
+    }
+
+    /// The machine, its account and its Region, or the credential and its account, as far as a record says.
     pub(crate) fn target(&self) -> Option<String> {
         let (_, signal) = self.signals().next()?;
         let mut target = signal.about()?;
@@ -168,6 +188,21 @@ impl<'a> Incident<'a> {
     pub(crate) fn published(&self) -> Option<Moment<'a>> {
         let updated = |(entry, finding): (&'a Entry, &'a Finding)| Some(Moment { time: finding.updated_at?, entry, exact: true });
         Moment::earliest(self.findings().filter_map(updated))
+    }
+
+    /// When it was first reported, and by what: by a finding, when that was published; else when its source said so.
+    pub(crate) fn reported(&self) -> Option<(Moment<'a>, &'a Signal)> {
+        let reported = |(entry, signal): (&'a Entry, &'a Signal)| {
+            let time = signal.finding.as_ref().map_or(signal.at, |finding| finding.updated_at)?;
+            Some((Moment { time, entry, exact: true }, signal))
+        };
+        self.signals().filter_map(reported).min_by_key(|(moment, _)| moment.time)
+    }
+
+    /// What people have to do, as the last record that says any of it has it.
+    pub(crate) fn by_hand(&self) -> Vec<String> {
+        let said = self.entries.iter().rev().map(|entry| &entry.body.by_hand).find(|said| !said.is_empty());
+        said.map(|said| said.iter().map(ToString::to_string).collect()).unwrap_or_default()
     }
 
     /// When the finding reached Cordon. Without a record of that moment: when the first record was made, which was no earlier.

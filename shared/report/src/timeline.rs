@@ -21,6 +21,8 @@ pub enum Clock {
     /// GuardDuty's, as the finding states it.
     #[serde(rename = "guardduty")]
     GuardDuty,
+    /// AWS Health's.
+    Health,
     /// That of whoever raised a drill or another signal.
     Source,
     /// EventBridge's.
@@ -40,6 +42,7 @@ impl Clock {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::GuardDuty => "GuardDuty",
+            Self::Health => "AWS Health",
             Self::Source => "source",
             Self::EventBridge => "EventBridge",
             Self::Function => "function",
@@ -87,14 +90,29 @@ pub struct Row {
 pub struct Subject {
     /// Production, drill or preparation.
     pub nature: Nature,
-    /// The machine, its account and its Region.
+    /// The machine, its account and its Region; or the credential and its account.
     pub target: Option<String>,
+    /// The credential alone, if it is about one.
+    pub credential: Option<String>,
     /// The finding's type.
     pub finding_type: Option<String>,
     /// Its severity, such as `8.00`.
     pub severity: Option<String>,
     /// Whom the machine talked to.
     pub talked_to: Vec<String>,
+    /// From where the credential was used.
+    pub used_from: Vec<String>,
+}
+
+/// One thing that a leaked credential lets its thief use, as it was read back.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Credential {
+    /// Which: `user ci-deployer`, `key AKIA…`, `role web`.
+    pub id: String,
+    /// `ended`, `alive` or `unknown`.
+    pub state: String,
+    /// What its step ran into.
+    pub trouble: Option<String>,
 }
 
 /// One interface, before and after.
@@ -172,10 +190,14 @@ pub struct Timeline {
     pub subject: Subject,
     /// The interfaces, as the last outcome read them back: those that are not sealed first.
     pub interfaces: Vec<Interface>,
-    /// What an operator must still know: connections that may go on, what failed, what was found in the store.
+    /// What the leaked credential gave access to, as the last outcome read it back: what can still be used first.
+    pub credentials: Vec<Credential>,
+    /// What an operator must still know: connections and sessions that may go on, what failed, what was found in the store.
     pub open: Vec<String>,
     /// What a sealed machine can still reach.
     pub still_reachable: Vec<String>,
+    /// What people have to do.
+    pub by_hand: Vec<String>,
     /// How long things took.
     pub durations: Vec<Duration>,
     /// What happened, in order of time.
@@ -191,12 +213,16 @@ pub struct Timeline {
 pub fn timeline(entries: &[Entry], incident: &IncidentId, worth: &Worth) -> Option<Timeline> {
     let incident = Incident::of(entries, incident)?;
     let decisive = incident.contained().map(|moment| moment.entry).or(incident.last_outcome().map(|(entry, _)| entry));
-    let mut talked_to: Vec<String> = Vec::new();
-    for remote in incident.signals().flat_map(|(_, signal)| &signal.remote).filter_map(body::Remote::words) {
-        if !talked_to.contains(&remote) {
-            talked_to.push(remote);
+    let remotes = |of_credential: bool| {
+        let mut named: Vec<String> = Vec::new();
+        let signals = incident.signals().filter(|(_, signal)| signal.credential.is_some() == of_credential);
+        for remote in signals.flat_map(|(_, signal)| &signal.remote).filter_map(body::Remote::words) {
+            if !named.contains(&remote) {
+                named.push(remote);
+            }
         }
-    }
+        named
+    };
     Some(Timeline {
         evidence: worth.clone(),
         incident: incident.id.clone(),
@@ -205,16 +231,20 @@ pub fn timeline(entries: &[Entry], incident: &IncidentId, worth: &Worth) -> Opti
         subject: Subject {
             nature: incident.nature(),
             target: incident.target(),
+            credential: incident.credential(),
             finding_type: incident.finding_type().map(ToString::to_string),
             severity: incident.severity().map(|severity| format!("{severity} ({})", severity.level())),
-            talked_to,
+            talked_to: remotes(false),
+            used_from: remotes(true),
         },
         interfaces: incident.last_outcome().map(|(_, outcome)| interfaces(outcome)).unwrap_or_default(),
+        credentials: incident.last_outcome().map(|(_, outcome)| credentials(outcome)).unwrap_or_default(),
         open: open(&incident),
         still_reachable: incident
             .last_outcome()
             .map(|(_, outcome)| outcome.still_reachable.iter().map(ToString::to_string).collect())
             .unwrap_or_default(),
+        by_hand: incident.by_hand(),
         durations: durations(&incident, decisive),
         rows: rows(&incident),
         calls: decisive.map(|entry| calls(&entry.body)).unwrap_or_default(),
@@ -257,11 +287,102 @@ fn interfaces(outcome: &body::Outcome) -> Vec<Interface> {
     interfaces
 }
 
+fn credentials(outcome: &body::Outcome) -> Vec<Credential> {
+    let unknown = || "(unknown)".to_owned();
+    let credential = |end: &body::InterfaceEnd| Credential {
+        id: end.id.as_ref().map_or_else(unknown, ToString::to_string),
+        state: end.state.as_ref().map_or_else(unknown, ToString::to_string),
+        trouble: end.trouble.as_ref().map(ToString::to_string),
+    };
+    let mut credentials: Vec<_> = outcome.credentials.iter().map(credential).collect();
+    credentials.sort_by_key(|end| end.state == "ended");
+    credentials
+}
+
+/// Who says so, at the beginning of a sentence.
+fn reporter(signal: &body::Signal) -> &'static str {
+    match signal.source.as_ref().map(Words::as_str) {
+        Some("guardduty") => "GuardDuty",
+        Some("health") => "AWS Health",
+        Some("hand") => "A person",
+        _ => "The signal's source",
+    }
+}
+
+/// Whose clock says when a signal was raised.
+fn clock(signal: &body::Signal) -> Clock {
+    match signal.source.as_ref().map(Words::as_str) {
+        Some("guardduty") => Clock::GuardDuty,
+        Some("health") => Clock::Health,
+        // A person asks the function, which looks at its own clock.
+        Some("hand") => Clock::Function,
+        _ => Clock::Source,
+    }
+}
+
+/// The beginning of a sentence.
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// What became of a leaked credential.
+fn summary_of_credential(incident: &Incident<'_>) -> String {
+    let target = incident.target().unwrap_or_else(|| "a credential, which no readable record names,".to_owned());
+    let reported = incident.reported();
+    let mut text = match (incident.nature(), incident.finding_type(), reported) {
+        (Nature::Drill, Some(kind), _) => format!("This was a drill or a sample finding ({kind}). "),
+        (Nature::Drill, None, _) => "This was a drill. ".to_owned(),
+        (_, Some(kind), _) => format!("GuardDuty reported {kind}. "),
+        (_, None, Some((_, signal))) if signal.source.as_ref().is_some_and(|source| source.as_str() == "hand") => {
+            "A person asked for it. ".to_owned()
+        }
+        (_, None, Some((_, signal))) => format!("{} reported a leak. ", reporter(signal)),
+        (_, None, None) => String::new(),
+    };
+    let ends = incident.last_outcome().map(|(_, outcome)| outcome.credentials.as_slice()).unwrap_or_default();
+    let ended = ends.iter().filter(|end| end.state.as_ref().is_some_and(|state| state.as_str() == "ended")).count();
+    match (incident.revoked(), incident.end().as_str()) {
+        (Some(revoked), "Revoked") => {
+            text += &format!("The end of {target} was read back");
+            let mut since = Vec::new();
+            if let Some(received) = incident.received().filter(|received| received.exact && revoked.exact) {
+                since.push(format!("{} after the report reached Cordon", duration(revoked.time.millis_since(received.time))));
+            }
+            if let Some((reported, _)) = reported {
+                since.push(format!("{} after it was made", duration(revoked.time.millis_since(reported.time))));
+            }
+            if !since.is_empty() {
+                text += &format!(" {}", since.join(" and "));
+            }
+            text += ": IAM denies it.";
+        }
+        (_, "Partial") => {
+            let of = ends.len();
+            text += &format!(
+                "The end of {target} came only in part: {ended} of {of} read back as ended. What still works is listed below."
+            );
+        }
+        (_, "NotRevoked") => text += &format!("IAM still accepts {target}: nothing of it is ended."),
+        (_, "Unverifiable") => text += &format!("Whether IAM still accepts {target} could not be read back."),
+        (_, "NoOutcome") => text += &format!("The end of {target} was planned; no record here says what became of it."),
+        (_, end) => text += &format!("{}: {end}.", capital(&target)),
+    }
+    text
+}
+
 fn summary(incident: &Incident<'_>) -> String {
     if incident.entries.iter().all(|entry| incident::is_run(entry)) {
         let runs = incident.entries.iter().filter(|entry| entry.is(Kind::Intent)).count();
         let were = if runs == 1 { "was" } else { "were" };
         return format!("{} {were} run by hand and recorded; no finding is among these records.", count(runs, "command"));
+    }
+    let with_rule = |text: String| match incident.rule() {
+        Some(rule) => format!("{text} The playbook's rule {rule} decided."),
+        None => text,
+    };
+    if incident.is_of_credential() {
+        return with_rule(summary_of_credential(incident));
     }
     let target = incident.target().unwrap_or_else(|| "The target, which no readable record names,".to_owned());
     let mut text = String::new();
@@ -292,27 +413,15 @@ fn summary(incident: &Incident<'_>) -> String {
             }
             text += &format!(": {sealed} of {} read back in a sealed security group without rules.", count(attached, "interface"));
         }
-        (_, "Partial") if ends.is_empty() => text += &format!("{target} is revoked in part: what still works is listed below."),
         (_, end @ ("Partial" | "NotContained")) => {
             let of = count(attached, "interface");
             text += &format!("{target} is not contained ({end}): {sealed} of {of} read back in a sealed security group.");
         }
-        (_, "Revoked") => {
-            text += &format!("{target} was revoked");
-            if let Some((revoked, received)) = incident.revoked().zip(incident.received()) {
-                text += &format!(" {} after the report reached Cordon", duration(revoked.time.millis_since(received.time)));
-            }
-            text += ": IAM was read back to deny it.";
-        }
-        (_, "NotRevoked") => text += &format!("{target} is not revoked: IAM still lets it be used."),
         (_, "Unverifiable") => text += &format!("Whether {target} is contained could not be read back."),
         (_, "NoOutcome") => text += &format!("{target} was to be contained; no record here says what became of it."),
         (_, end) => text += &format!("{target}: {end}."),
     }
-    if let Some(rule) = incident.rule() {
-        text += &format!(" The playbook's rule {rule} decided.");
-    }
-    text
+    with_rule(text)
 }
 
 /// What is not over, or not as it should be.
@@ -334,10 +443,17 @@ fn open(incident: &Incident<'_>) -> Vec<String> {
                 said.push(format!("The interface {id} is {state}{trouble}."));
             }
         }
-        for end in outcome.credentials.iter().filter(|end| end.state.as_ref().is_none_or(|state| state.as_str() != "ended")) {
-            let (id, state) = (end.id.as_ref(), end.state.as_ref());
-            let state = state.map_or("in an unknown state", Words::as_str);
-            said.push(format!("The {} is {state}.", id.map_or("credential", Words::as_str)));
+        for end in credentials(outcome).iter().filter(|end| end.state != "ended") {
+            let trouble = end.trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
+            said.push(match end.state.as_str() {
+                "alive" => format!("The {} is not ended{trouble}.", end.id),
+                _ => format!("Whether the {} is ended could not be read back{trouble}.", end.id),
+            });
+        }
+        for survivor in &outcome.survives {
+            let what = survivor.what.as_ref().map_or("something that the record does not name", Words::as_str);
+            let until = survivor.until.map_or_else(|| "no end is known".to_owned(), |until| format!("until {until} at the latest"));
+            said.push(format!("Goes on all the same: {what} ({until})."));
         }
         match outcome.established {
             Some(Established::MayPersist(idle)) => said.push(match idle {
@@ -348,7 +464,7 @@ fn open(incident: &Incident<'_>) -> Vec<String> {
                 None => "Connections that were open before may go on.".to_owned(),
             }),
             Some(Established::Unchanged) => said.push("Nothing changed for connections that were open before.".to_owned()),
-            None if !outcome.credentials.is_empty() => {}
+            None if incident.is_of_credential() => {}
             None => said.push("No record says what became of connections that were open before.".to_owned()),
         }
     }
@@ -361,7 +477,8 @@ fn open(incident: &Incident<'_>) -> Vec<String> {
             said.push(format!("The intent's evidence was {evidence}."));
         }
         if entry.body.hold.as_ref().is_some_and(|hold| hold.as_str() == "not available") {
-            said.push("The table of holds did not answer: nothing holds the machine.".to_owned());
+            let what = if incident::is_of_credential(entry) { "principal" } else { "machine" };
+            said.push(format!("The table of holds did not answer: nothing holds the {what}."));
         }
         if entry.vouched.is_none() {
             said.push(format!("Nobody vouches for who signed {}.", entry.key()));
@@ -387,13 +504,26 @@ fn durations(incident: &Incident<'_>, decisive: Option<&Entry>) -> Vec<Duration>
     let ours = |time: Option<Timestamp>| time.map(|time| (time, Clock::Function));
     let stored = decisive.and_then(|entry| entry.stored).map(|time| (time, Clock::Store));
     let sealed = decisive.and_then(|entry| entry.sealed).map(|sealed| (sealed.time, Clock::Log));
-    add("first seen → published", first_seen, published);
-    add("published → reached Cordon", published, received);
-    add("reached Cordon → intent durable", ours(timings.received), ours(timings.intended()));
-    add("reached Cordon → contained", received, contained);
-    add("first seen → contained", first_seen, contained);
-    add("published → contained", published, contained);
-    add("contained → read back", contained, ours(timings.read_back()));
+    if incident.is_of_credential() {
+        let reported = incident.reported().map(|(moment, signal)| (moment.time, clock(signal)));
+        let revoked = exact(incident.revoked()).map(|time| (time, Clock::Function));
+        add("first seen → reported", first_seen, reported);
+        add("reported → reached Cordon", reported, received);
+        add("reached Cordon → intent durable", ours(timings.received), ours(timings.intended()));
+        add("reached Cordon → steps answered", ours(timings.received), ours(timings.sealed()));
+        add("steps answered → read back", ours(timings.sealed()), ours(timings.read_back()));
+        add("reached Cordon → revoked", received, revoked);
+        add("first seen → revoked", first_seen, revoked);
+        add("reported → revoked", reported, revoked);
+    } else {
+        add("first seen → published", first_seen, published);
+        add("published → reached Cordon", published, received);
+        add("reached Cordon → intent durable", ours(timings.received), ours(timings.intended()));
+        add("reached Cordon → contained", received, contained);
+        add("first seen → contained", first_seen, contained);
+        add("published → contained", published, contained);
+        add("contained → read back", contained, ours(timings.read_back()));
+    }
     add("outcome made → stored", ours(decisive.map(|entry| entry.header.time)), stored);
     add("outcome stored → sealed in the log", stored, sealed);
     add("first seen → closed", first_seen, ours(incident.closed().map(|moment| moment.time)));
@@ -449,7 +579,8 @@ fn rows(incident: &Incident<'_>) -> Vec<Row> {
     // Every record of a signal repeats what the finding said: once is enough.
     let mut said = BTreeSet::new();
     all.retain(|row| {
-        !matches!(row.clock, Clock::GuardDuty | Clock::Source | Clock::EventBridge) || said.insert((row.time, row.what.clone()))
+        let by_source = matches!(row.clock, Clock::GuardDuty | Clock::Health | Clock::Source | Clock::EventBridge);
+        !(by_source || matches!(row.event, "reported" | "exposed_since")) || said.insert((row.time, row.what.clone()))
     });
     all.sort_by_key(|row| (row.time, row.clock));
     all
@@ -457,21 +588,33 @@ fn rows(incident: &Incident<'_>) -> Vec<Row> {
 
 fn about_finding(rows: &mut Rows<'_>, entry: &Entry) {
     let Some(signal) = &entry.body.signal else { return };
-    let guardduty = signal.source.as_ref().is_some_and(|source| source.as_str() == "guardduty");
-    let (clock, who) = if guardduty { (Clock::GuardDuty, "GuardDuty") } else { (Clock::Source, "The signal's source") };
+    let (clock, who) = (clock(signal), reporter(signal));
     if let Some(finding) = &signal.finding {
         let kind = finding.kind.as_ref().map_or("activity of unknown type", Words::as_str);
-        let machine = signal.about().unwrap_or_else(|| "(unknown)".to_owned());
+        let about = signal.about().unwrap_or_else(|| "(unknown)".to_owned());
+        let at = if signal.credential.is_some() { "with" } else { "at" };
         let severity = finding.severity.map(|severity| format!(", severity {severity} ({})", severity.level())).unwrap_or_default();
         let id = finding.id.as_ref().map_or("(unknown)", Words::as_str);
         let times = finding
             .count
             .map(|n| format!(", seen {}", count(usize::try_from(n).unwrap_or(usize::MAX), "time")))
             .unwrap_or_default();
-        rows.add(finding.first_seen, clock, "finding_first_seen", format!("{who} first saw {kind} at {machine}{severity}"));
+        rows.add(finding.first_seen, clock, "finding_first_seen", format!("{who} first saw {kind} {at} {about}{severity}"));
         rows.add(finding.created_at, clock, "finding_created", format!("{who} created finding {id}"));
         rows.add(finding.last_seen, clock, "finding_last_seen", format!("{who} last saw it{times}"));
         rows.add(finding.updated_at, clock, "finding_published", format!("{who} published finding {id}"));
+    }
+    if let (None, Some(credential)) = (&signal.finding, &signal.credential) {
+        let credential = credential.words();
+        let since = format!("By that report, {credential} may have been in the wrong hands since then");
+        rows.add(signal.since, clock, "exposed_since", since);
+        let hand = signal.source.as_ref().is_some_and(|source| source.as_str() == "hand");
+        let what = if hand {
+            format!("A person asked for the end of {credential}")
+        } else {
+            format!("{who} reported {credential} as leaked")
+        };
+        rows.add(signal.at, clock, "reported", what);
     }
     rows.add(signal.event_time, Clock::EventBridge, "event", "EventBridge took the event".to_owned());
 }
@@ -480,8 +623,13 @@ fn about_work(rows: &mut Rows<'_>, entry: &Entry, incident: &Incident<'_>) {
     let function = entry.key().function.clone();
     let body = &entry.body;
     if let Some(timings) = &body.timings {
-        rows.add(timings.received, Clock::Function, "received", format!("The finding reached {function}"));
-        rows.add(timings.observed(), Clock::Function, "observed", "The machine, its groups and its hold were read".to_owned());
+        let (came, read) = if incident::is_of_credential(entry) {
+            ("report", "The principal and its hold were read")
+        } else {
+            ("finding", "The machine, its groups and its hold were read")
+        };
+        rows.add(timings.received, Clock::Function, "received", format!("The {came} reached {function}"));
+        rows.add(timings.observed(), Clock::Function, "observed", read.to_owned());
         let durable = body.evidence.as_ref().is_none_or(|words| words.as_str().starts_with("durable"));
         let what = if durable {
             "The intent was durable: only now could anything be changed".to_owned()
@@ -499,9 +647,9 @@ fn about_work(rows: &mut Rows<'_>, entry: &Entry, incident: &Incident<'_>) {
         rows.add(timings.sealed(), Clock::Function, "changes_answered", "The last planned change was answered".to_owned());
         let mut ends: Vec<_> =
             interfaces(outcome).iter().map(|end| format!("{} {}: {} → {}", end.id, end.state, end.before, end.after)).collect();
-        let words = |words: &Option<Words>| words.as_ref().map_or("(unknown)", Words::as_str).to_owned();
-        ends.extend(outcome.credentials.iter().map(|end| format!("{} {}", words(&end.id), words(&end.state))));
-        let what = if ends.is_empty() { "Read back: no interface".to_owned() } else { format!("Read back: {}", ends.join("; ")) };
+        ends.extend(credentials(outcome).iter().map(|end| format!("{} {}", end.id, end.state)));
+        let nothing = if incident::is_of_credential(entry) { "no credential" } else { "no interface" };
+        let what = format!("Read back: {}", if ends.is_empty() { nothing.to_owned() } else { ends.join("; ") });
         let sealed = |end: &body::InterfaceEnd| end.state.as_ref().is_some_and(|s| matches!(s.as_str(), "sealed" | "detached"));
         let ended = |end: &body::InterfaceEnd| end.state.as_ref().is_some_and(|state| state.as_str() == "ended");
         let good = outcome.interfaces.iter().all(sealed) && outcome.credentials.iter().all(ended);
@@ -580,7 +728,8 @@ fn about_record(rows: &mut Rows<'_>, entry: &Entry) {
             let said = state.map(ToString::to_string).or(prepared).map(signed);
             let ran = || body.ran.outcome().filter(|_| incident::is_run(entry));
             let said = said.or_else(ran).unwrap_or_else(|| signed("of a form that this program does not know".to_owned()));
-            let good = state.is_none_or(|state| !matches!(state.as_str(), "Partial" | "NotContained" | "Unverifiable"));
+            let good =
+                state.is_none_or(|state| !matches!(state.as_str(), "Partial" | "NotContained" | "NotRevoked" | "Unverifiable"));
             rows.judged(good, time, Clock::Function, "outcome", said);
         }
         Kind::Decision => {

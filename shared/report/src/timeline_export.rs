@@ -59,6 +59,19 @@ impl Timeline {
                 line(format!("  {:<22} {:<9} {} → {}{trouble}", end.id, end.state, end.before, end.after));
             }
         }
+        if !self.credentials.is_empty() {
+            line("\ncredentials".to_owned());
+            for end in &self.credentials {
+                let trouble = end.trouble.as_ref().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
+                line(format!("  {:<26} {}{trouble}", end.id, end.state));
+            }
+        }
+        if !self.by_hand.is_empty() {
+            line("\nto be done by hand".to_owned());
+            for step in &self.by_hand {
+                line(format!("  - {step}"));
+            }
+        }
         if !self.durations.is_empty() {
             line("\ndurations".to_owned());
             for took in &self.durations {
@@ -163,6 +176,8 @@ fn description(event: &str) -> &'static str {
         "finding_created" => "Finding Created",
         "finding_last_seen" => "Activity Last Seen",
         "finding_published" => "Finding Published",
+        "reported" => "Leak Reported",
+        "exposed_since" => "Exposed Since",
         "event" => "Event Delivered",
         "received" => "Finding Received",
         "observed" => "State Observed",

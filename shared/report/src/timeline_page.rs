@@ -24,18 +24,18 @@ impl Timeline {
                 section { h2 { "Still open" } ul { @for said in &self.open { li { (prose(said)) } } } }
             }
             (self.drawings())
-            section {
-                h2 { "Interfaces, before and after" }
-                @if self.interfaces.is_empty() { p.sub { "No record states the end of an interface." } }
-                (table(&["interface", "state", "before", "after"], self.interfaces.iter().map(|end| vec![
-                    html! { code { (end.id) } },
-                    html! { span class={ "tag " (if end.state == "sealed" { "good-text" } else { "bad-text" }) } { (end.state) } @if let Some(trouble) = &end.trouble { " " (trouble) } },
-                    html! { code { (prose(&end.before)) } },
-                    html! { code { (prose(&end.after)) } },
-                ])))
-                @if !self.still_reachable.is_empty() {
-                    p.sub { "What security groups never filter, so what a sealed machine still reaches: " (self.still_reachable.join(", ")) "." }
+            @if self.subject.credential.is_some() || !self.credentials.is_empty() {
+                section {
+                    h2 { "Credentials, as they were read back" }
+                    @if self.credentials.is_empty() { p.sub { "No record states the end of a credential." } }
+                    (table(&["credential", "state"], self.credentials.iter().map(|end| vec![
+                        html! { code { (end.id) } },
+                        html! { span class={ "tag " (if end.state == "ended" { "good-text" } else { "bad-text" }) } { (end.state) } @if let Some(trouble) = &end.trouble { " " (trouble) } },
+                    ])))
                 }
+            } @else { (self.interfaces()) }
+            @if !self.by_hand.is_empty() {
+                section { h2 { "To be done by hand" } ul { @for step in &self.by_hand { li { (prose(step)) } } } }
             }
             section {
                 h2 { "Durations" }
@@ -73,6 +73,24 @@ impl Timeline {
         page(&title, &subtitle, &self.evidence, &content)
     }
 
+    fn interfaces(&self) -> Markup {
+        html! {
+            section {
+                h2 { "Interfaces, before and after" }
+                @if self.interfaces.is_empty() { p.sub { "No record states the end of an interface." } }
+                (table(&["interface", "state", "before", "after"], self.interfaces.iter().map(|end| vec![
+                    html! { code { (end.id) } },
+                    html! { span class={ "tag " (if end.state == "sealed" { "good-text" } else { "bad-text" }) } { (end.state) } @if let Some(trouble) = &end.trouble { " " (trouble) } },
+                    html! { code { (prose(&end.before)) } },
+                    html! { code { (prose(&end.after)) } },
+                ])))
+                @if !self.still_reachable.is_empty() {
+                    p.sub { "What security groups never filter, so what a sealed machine still reaches: " (self.still_reachable.join(", ")) "." }
+                }
+            }
+        }
+    }
+
     fn number(&self, key: &evidence::RecordKey) -> usize {
         self.records.iter().position(|record| record.key == *key).map_or(0, |n| n + 1)
     }
@@ -80,14 +98,17 @@ impl Timeline {
     fn facts(&self) -> Markup {
         let text = |text: &Option<String>| prose(text.as_deref().unwrap_or("not recorded"));
         let rule = self.rows.iter().rev().find_map(|row| row.rule.as_ref());
-        let talked_to =
-            if self.subject.talked_to.is_empty() { "not recorded".to_owned() } else { self.subject.talked_to.join(", ") };
+        let (remotes, said) = match &self.subject.credential {
+            Some(_) => (&self.subject.used_from, "it was used from"),
+            None => (&self.subject.talked_to, "it talked to"),
+        };
+        let remotes = if remotes.is_empty() { "not recorded".to_owned() } else { remotes.join(", ") };
         let all = [
             ("end state, as read back", html! { strong { (self.end_state) } }),
             ("target", text(&self.subject.target)),
             ("finding", text(&self.subject.finding_type)),
             ("severity", text(&self.subject.severity)),
-            ("it talked to", html! { code { (talked_to) } }),
+            (said, html! { code { (remotes) } }),
             ("allowed by rule", html! { @match rule { Some(rule) => code { (rule) }, None => "not recorded" } }),
         ];
         facts(all.into_iter())
@@ -99,6 +120,7 @@ impl Timeline {
             let label = match row.event {
                 "finding_first_seen" => "first seen",
                 "finding_published" => "finding published",
+                "reported" => "leak reported",
                 "received" => "reached Cordon",
                 "changes_answered" => "last change answered",
                 "decision" => "decided to change nothing",

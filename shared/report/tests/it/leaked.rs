@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use evidence::{Kind, Link};
 use ids::{Sha256, Timestamp};
-use plan::revoke::{Denies, Key, Principal, Revocation, RevocationOutcome, Revoke, Role, Rule, User, judge_revocation, revoke};
+use plan::revoke::{
+    Denies, Key, Principal, Revocation, RevocationOutcome, Revoke, Role, Rule, User, judge_revocation, pattern_of, revoke,
+};
 use plan::{Case, Did, Done, Trouble, TroubleKind};
 use serde_json::{Value, json};
 use signal::{Credential, Door, Leak, parse_leaks};
@@ -241,5 +243,15 @@ impl Story {
         });
         let outcome = self.write_as("revoke", course.name, Kind::Outcome, after(last + 605), Some(intent.clone()), body);
         (intent, outcome)
+    }
+
+    /// A report about which only a person is asked, with what that person has to do.
+    pub(crate) fn asks(&mut self, course: &Course) -> Link {
+        let leak = course.leak();
+        let by_hand: Vec<_> = pattern_of(&leak.credential).unwrap().by_hand.to_vec();
+        let reason = "A person has to end it.";
+        let body =
+            json!({"decision": decision("ask-human", "leak-asks", reason), "signal": leak, "reason": reason, "by_hand": by_hand});
+        self.write_as("revoke", course.name, Kind::Decision, at(course.received + 90), None, body)
     }
 }

@@ -1,14 +1,139 @@
 //! What reports say of credentials that were ended, and of those that were not.
 
 use evidence::Kind;
-use report::{Completeness, FindingKind, Question};
+use report::{Clock, Completeness, FindingKind, Question, Timeline, timeline};
 use serde_json::{Value, json};
 
 use crate::leaked::{Course, EXPOSED, KEY, ROLE, SESSION};
 use crate::reconciled::{compare, event, only};
-use crate::story::{Story, at};
+use crate::story::{Story, at, incident, without_digests};
 
 const HOUR: i64 = 3_600_000;
+
+fn told(story: &Story, name: &str) -> Timeline {
+    let (entries, worth) = story.read();
+    timeline(&entries, &incident(name), &worth).unwrap()
+}
+
+/// No form of it may speak of machines.
+fn speaks_of_no_machine(timeline: &Timeline) {
+    let json = report::to_json(timeline).unwrap();
+    let sketch = report::to_json_lines(&timeline.timesketch()).unwrap();
+    for said in [timeline.text(), timeline.html(), timeline.iris().unwrap(), sketch, json] {
+        // The field of JSON is there for every incident; and people need a clean machine to sign in from.
+        let said = said.replace("\"interfaces\": []", "").replace("a machine that you trust", "").to_lowercase();
+        for word in ["machine", "interface", "contained", "security group", "connections that were open"] {
+            assert!(!said.contains(word), "`{word}` is in\n{said}");
+        }
+    }
+}
+
+#[test]
+fn a_users_key_is_told_from_its_report_to_its_end() {
+    let mut story = Story::of("revoke").sealed();
+    story.ends(&KEY);
+    let timeline = told(&story, "key");
+    insta::assert_snapshot!(without_digests(&timeline.text()));
+    assert_eq!(timeline.end_state, "Revoked");
+    assert_eq!(timeline.subject.credential.as_deref(), Some("the key AKIARZPUZDIKFJNBPQ4Z of user ci-deployer"));
+    assert!(timeline.subject.talked_to.is_empty() && !timeline.subject.used_from.is_empty(), "{:?}", timeline.subject);
+    assert_eq!(timeline.credentials.iter().map(|end| end.state.as_str()).collect::<Vec<_>>(), ["ended"; 3]);
+    assert!(timeline.rows.iter().all(|row| row.good != Some(false)));
+    speaks_of_no_machine(&timeline);
+    let html = timeline.html();
+    for said in ["Credentials, as they were read back", "user ci-deployer", "To be done by hand", "it was used from"] {
+        assert!(html.contains(said), "{said}");
+    }
+    assert!(
+        timeline.iris().unwrap().contains("To make the key AKIARZPUZDIKFJNBPQ4Z of user ci-deployer inactive: AWS accepted it")
+    );
+}
+
+#[test]
+fn a_roles_session_is_told_with_what_survives_it() {
+    let mut story = Story::of("revoke");
+    story.ends(&SESSION);
+    let timeline = told(&story, "session");
+    insta::assert_snapshot!(without_digests(&timeline.text()));
+    // The record knows until when, and where there is no end.
+    assert!(timeline.open.iter().any(|said| said.ends_with(" at the latest).")), "{:?}", timeline.open);
+    assert!(timeline.open.iter().any(|said| said.ends_with("(no end is known).")), "{:?}", timeline.open);
+    speaks_of_no_machine(&timeline);
+}
+
+#[test]
+fn a_report_without_a_finding_is_told_by_its_sources_clock() {
+    let mut story = Story::of("revoke");
+    story.ends(&EXPOSED);
+    let timeline = told(&story, "exposed");
+    insta::assert_snapshot!(without_digests(&timeline.text()));
+    let reported: Vec<_> = timeline.rows.iter().filter(|row| row.event == "reported").map(|row| (row.time, row.clock)).collect();
+    assert_eq!(reported, [(at(-95_000), Clock::Health)]);
+    let took = timeline.durations.iter().find(|took| took.what == "reported → revoked").unwrap();
+    assert_eq!((took.millis, took.from, took.to), (96_020, Clock::Health, Clock::Function));
+    speaks_of_no_machine(&timeline);
+
+    let mut story = Story::of("revoke");
+    story.ends(&Course { name: "hand", report: "hand", reported_before: 0, ..KEY });
+    let timeline = told(&story, "hand");
+    assert!(
+        timeline.summary.starts_with(
+            "A person asked for it. The end of the sessions of user ci-deployer in account 123456789012 was read back 1.02 s after"
+        ),
+        "{}",
+        timeline.summary
+    );
+    assert!(timeline.rows.iter().any(|row| row.what == "A person asked for the end of the sessions of user ci-deployer"));
+    speaks_of_no_machine(&timeline);
+}
+
+#[test]
+fn what_of_a_credential_still_works_is_said_first() {
+    let mut story = Story::of("revoke");
+    story.ends(&Course { refused: &[(1, "AccessDenied")], ..KEY });
+    let timeline = told(&story, "key");
+    assert_eq!(timeline.end_state, "Partial");
+    assert!(timeline.summary.contains("came only in part: 2 of 3 read back as ended"), "{}", timeline.summary);
+    assert_eq!(timeline.open[0], "The key AKIARZPUZDIKFJNBPQ4Z is not ended: the role may not (AccessDenied).");
+    assert_eq!(timeline.credentials[0].id, "key AKIARZPUZDIKFJNBPQ4Z");
+    let failed: Vec<_> = timeline.rows.iter().filter(|row| row.good == Some(false)).map(|row| row.event).collect();
+    assert_eq!(failed, ["change_answered", "change_answered", "read_back", "outcome"]);
+    insta::assert_snapshot!(without_digests(&timeline.text()));
+    speaks_of_no_machine(&timeline);
+
+    let mut story = Story::of("revoke");
+    story.ends(&Course { refused: &[(0, "AccessDenied")], ..SESSION });
+    let timeline = told(&story, "session");
+    assert!(timeline.summary.contains("IAM still accepts the session "), "{}", timeline.summary);
+    assert!(timeline.rows.iter().any(|row| row.event == "outcome" && row.good == Some(false)));
+}
+
+#[test]
+fn a_decision_to_ask_says_what_people_have_to_do() {
+    let mut story = Story::of("revoke");
+    story.asks(&Course { name: "root", report: "root-key", ..KEY });
+    let timeline = told(&story, "root");
+    assert_eq!(timeline.end_state, "NoChange: a person was asked");
+    insta::assert_snapshot!(without_digests(&timeline.text()));
+    assert!(!timeline.by_hand.is_empty());
+    assert!(timeline.html().contains("No record states the end of a credential."));
+    speaks_of_no_machine(&timeline);
+}
+
+#[test]
+fn a_plan_whose_outcome_is_missing_is_open() {
+    let (entries, worth) = died(&KEY);
+    let timeline = timeline(&entries, &incident("key"), &worth).unwrap();
+    assert_eq!(timeline.end_state, "NoOutcome");
+    // The intent does not say what the report was.
+    assert!(
+        timeline.summary.starts_with("The end of a credential, which no readable record names, was planned;"),
+        "{}",
+        timeline.summary
+    );
+    assert!(timeline.open[0].contains("has no outcome here"), "{:?}", timeline.open);
+    assert!(!timeline.by_hand.is_empty());
+}
 
 /// The evidence of a story beside a trail.
 fn beside(story: &Story, events: Vec<Value>, ask: impl FnOnce(Question) -> Question) -> Completeness {

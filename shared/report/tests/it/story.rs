@@ -100,6 +100,11 @@ impl Story {
         answers: Option<Link>,
         body: Value,
     ) -> Link {
+        // A revocation's body says which rule decided; a containment has one rule here.
+        let of_credential = function == "revoke";
+        let rule = ["/decision/rule", "/case/rule"].iter().find_map(|rule| body.pointer(rule)).and_then(Value::as_str);
+        let rule = rule.filter(|_| of_credential).unwrap_or("high-actor-isolates").to_owned();
+        let controls = if of_credential { ["IA-5", "IR-4(1)"] } else { ["IR-4(1)", "SC-7"] };
         let function: FunctionName = function.parse().unwrap();
         let incident = incident(name);
         let signal = SignalId::of_bytes(&Sha256::of(name.as_bytes()));
@@ -116,8 +121,8 @@ impl Story {
                 answers,
                 due: (kind == Kind::Intent).then(|| time.plus(Duration::from_secs(900))),
                 playbook: Sha256::of(b"playbook"),
-                rule: Some("high-actor-isolates".parse().unwrap()),
-                controls: vec![control("IR-4(1)"), control("SC-7")],
+                rule: Some(rule.parse().unwrap()),
+                controls: controls.map(control).to_vec(),
                 anomalies: Vec::new(),
                 body,
             })
