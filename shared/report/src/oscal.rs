@@ -78,7 +78,10 @@ pub fn oscal(entries: &[Entry], period: Period, worth: &Worth) -> Oscal {
                 .iter()
                 .filter_map(|entry| Some((entry.incident()?, ends.get(entry.incident()?)?)))
                 .filter(|(_, end)| {
-                    matches!(end.as_str(), "Partial" | "NotContained" | "Unverifiable" | "NoOutcome" | "NotPrepared" | "(unknown)")
+                    matches!(
+                        end.as_str(),
+                        "Partial" | "NotContained" | "NotRevoked" | "Unverifiable" | "NoOutcome" | "NotPrepared" | "(unknown)"
+                    )
                 })
                 .map(|(incident, end)| format!("{incident}: {end}"))
                 .collect();

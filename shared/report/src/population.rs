@@ -35,8 +35,12 @@ pub struct Member {
     pub finding_type: Option<String>,
     /// Its severity.
     pub severity: Option<String>,
+    /// Who reported it first, as records spell it: `guardduty`, `health`, `hand`, `drill`.
+    pub reported_by: Option<String>,
     /// What it is about.
     pub target: Option<String>,
+    /// The credential alone, if it is about one.
+    pub credential: Option<String>,
     /// The leaves of the log that name its records; what is not sealed yet has none.
     pub leaves: Vec<u64>,
 }
@@ -85,7 +89,9 @@ pub fn population(entries: &[Entry], period: Period, worth: &Worth) -> Populatio
             end_state: incident.end(),
             finding_type: incident.finding_type().map(ToString::to_string),
             severity: incident.severity().map(|severity| severity.to_string()),
+            reported_by: incident.signals().find_map(|(_, signal)| signal.source.as_ref()).map(ToString::to_string),
             target: incident.target(),
+            credential: incident.credential(),
             leaves: leaves(&incident.entries),
         });
     }
@@ -190,7 +196,6 @@ impl Population {
         line(String::new());
         for member in &self.incidents {
             let before = if member.began_before { ", began before the period" } else { "" };
-            let kind = member.finding_type.as_deref().unwrap_or("(finding unknown)");
             let severity = member.severity.as_deref().unwrap_or("–");
             line(format!("{}  {} … {}{before}", member.incident, member.first, member.last));
             line(format!(
@@ -199,7 +204,13 @@ impl Population {
                 member.nature.as_str(),
                 count(member.records, "record")
             ));
-            line(format!("    {kind} at {}", member.target.as_deref().unwrap_or("(target unknown)")));
+            let target = member.target.as_deref().unwrap_or("(target unknown)");
+            line(match (&member.finding_type, &member.credential, &member.reported_by) {
+                (Some(kind), Some(_), _) => format!("    {kind} with {target}"),
+                (Some(kind), None, _) => format!("    {kind} at {target}"),
+                (None, Some(_), Some(by)) => format!("    reported by {by}, without a finding: {target}"),
+                (None, ..) => format!("    (finding unknown) at {target}"),
+            });
             if !member.leaves.is_empty() {
                 line(format!("    in the log: {} {}", plural(member.leaves.len(), "leaf", "leaves"), list(&member.leaves)));
             }

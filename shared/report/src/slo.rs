@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::body::{Established, Outcome};
 use crate::entry::Entry;
-use crate::incident::{Incident, Moment, Nature, incidents};
+use crate::incident::{Incident, Moment, Nature, incidents, is_of_credential};
 use crate::period::Period;
 use crate::words::{count, duration};
 use crate::worth::Worth;
@@ -26,7 +26,7 @@ pub(crate) const NAMED: usize = 12;
 /// How the reason begins why an incident of another period does not count.
 const EARLIER: &str = "it began before the period";
 /// Why an incident has no time to revoke, and why none to recover.
-const NOT_REVOKED: &str = "no credential was revoked in it";
+const NOT_REVOKED: &str = "it is about no credential";
 const NOT_CLOSED: &str = "no record closes it";
 
 /// What is measured.
@@ -37,7 +37,7 @@ pub enum Measure {
     Detection,
     /// Published → last interface sealed, of the most severe incidents.
     Containment,
-    /// Published → credential shown to be dead.
+    /// Reported → credential shown to be dead.
     Revocation,
     /// First seen → closed.
     Recovery,
@@ -78,7 +78,9 @@ impl Measure {
                  Contained is a miss"
             }
             Self::Revocation => {
-                "per incident: when a credential was first read back as revoked, less the finding's first updatedAt"
+                "per incident in which a credential was to be ended: when it was first read back as Revoked, less when it was first reported: \
+                 the finding's first updatedAt, or, of a report without a finding (AWS Health, by hand), its signal.at. One that was never \
+                 read back as Revoked is a miss; one that is left to people is left out"
             }
             Self::Recovery => {
                 "per incident: when it was closed by a release that was read back, less when its activity was first seen (MTTR)"
@@ -94,7 +96,8 @@ impl Measure {
     #[must_use]
     pub fn clocks(self) -> &'static str {
         match self {
-            Self::Detection | Self::Containment | Self::Revocation | Self::Recovery => "finding's source; function",
+            Self::Detection | Self::Containment | Self::Recovery => "finding's source; function",
+            Self::Revocation => "report's source; function",
             Self::EvidenceLag => "function; store",
             Self::SealLag => "store; sealer",
         }
@@ -510,6 +513,9 @@ fn detection(tally: &mut Tally, incident: &Incident<'_>) {
 }
 
 fn containment(tally: &mut Tally, incident: &Incident<'_>) {
+    if incident.is_of_credential() {
+        return tally.leave_out(incident, "it is about a credential: revocation measures it");
+    }
     let Some(severity) = incident.severity() else {
         return tally.leave_out(incident, "no readable record says how severe it was");
     };
@@ -532,11 +538,23 @@ fn containment(tally: &mut Tally, incident: &Incident<'_>) {
 }
 
 fn revocation(tally: &mut Tally, incident: &Incident<'_>) {
-    match (incident.published(), incident.revoked()) {
-        (Some(published), Some(revoked)) => tally.between(incident, published, revoked),
-        (None, Some(_)) => tally.leave_out(incident, "no readable record says when its finding was published"),
-        (_, None) => tally.leave_out(incident, NOT_REVOKED),
+    let reported = incident.reported().map(|(moment, _)| moment);
+    match (reported, incident.revoked()) {
+        (Some(reported), Some(revoked)) => return tally.between(incident, reported, revoked),
+        (None, Some(_)) => return tally.leave_out(incident, "no readable record says when it was reported"),
+        (_, None) => {}
     }
+    // What was begun and never came to its end is a miss, whether or not a record says when it was reported: an intent does not.
+    let outcome = incident.outcomes().map(|(entry, _)| entry).filter(|entry| is_of_credential(entry)).last();
+    let intent = incident.unanswered().into_iter().find(|entry| is_of_credential(entry));
+    if let Some(never) = outcome.or(intent) {
+        let records = reported.map(|reported| reported.key().clone()).into_iter().chain([never.key().clone()]);
+        return tally.push(Some(incident.id.clone()), None, records.collect());
+    }
+    if incident.is_of_credential() {
+        return tally.leave_out(incident, &format!("nothing was to be ended by Cordon ({})", incident.end()));
+    }
+    tally.leave_out(incident, NOT_REVOKED);
 }
 
 fn recovery(tally: &mut Tally, incident: &Incident<'_>) {

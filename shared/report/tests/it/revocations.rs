@@ -1,7 +1,10 @@
 //! What reports say of credentials that were ended, and of those that were not.
 
 use evidence::Kind;
-use report::{Clock, Completeness, FindingKind, Question, Timeline, timeline};
+use report::{
+    Clock, Completeness, FindingKind, Measure, Metric, Period, Question, Targets, Timeline, Verdict, controls, oscal, population,
+    slo, timeline,
+};
 use serde_json::{Value, json};
 
 use crate::leaked::{Course, EXPOSED, KEY, ROLE, SESSION};
@@ -133,6 +136,107 @@ fn a_plan_whose_outcome_is_missing_is_open() {
     );
     assert!(timeline.open[0].contains("has no outcome here"), "{:?}", timeline.open);
     assert!(!timeline.by_hand.is_empty());
+}
+
+fn hour() -> Period {
+    Period::new(at(-HOUR), at(HOUR)).unwrap()
+}
+
+fn level(story: &Story, measure: Measure) -> Metric {
+    let (entries, worth) = story.read();
+    let mut targets = Targets::default();
+    targets.set("revocation=90%@97").unwrap();
+    let slo = slo(&entries, hour(), &targets, &worth);
+    slo.production.metrics.into_iter().find(|metric| metric.measure == measure).unwrap()
+}
+
+#[test]
+fn the_time_to_revoke_begins_with_the_report() {
+    let mut story = Story::of("revoke");
+    story.ends(&KEY);
+    // A second report of the same key does not begin it again.
+    let mut again = KEY.leak();
+    again.finding.as_mut().unwrap().updated_at = at(60_000);
+    story.write_as("revoke", "key", Kind::Decision, at(70_000), None, json!({"signal": again, "reason": "again"}));
+    story.ends(&Course { received: 120_000, ..EXPOSED });
+    story.ends(&Course { name: "hand", report: "hand", received: 180_000, reported_before: 0, ..KEY });
+    let revocation = level(&story, Measure::Revocation);
+    let took: Vec<_> = revocation.samples.iter().map(|sample| sample.millis).collect();
+    assert_eq!(took, [Some(62_020), Some(96_020), Some(1020)]);
+    assert_eq!((revocation.count, revocation.in_time, revocation.verdict), (3, Some(3), Verdict::Met));
+    assert!(
+        revocation.definition.contains("updatedAt") && revocation.definition.contains("signal.at"),
+        "{}",
+        revocation.definition
+    );
+}
+
+#[test]
+fn a_credential_that_was_not_ended_is_a_miss() {
+    let mut story = Story::of("revoke");
+    story.ends(&KEY);
+    story.ends(&Course { name: "partial", received: 60_000, refused: &[(1, "AccessDenied")], ..KEY });
+    story.ends(&Course { name: "alive", received: 120_000, refused: &[(0, "AccessDenied")], ..SESSION });
+    // The function died: the intent does not say when it was reported, and is a miss all the same.
+    story.write_as("revoke", "died", Kind::Intent, at(180_000), None, json!({"steps": []}));
+    let revocation = level(&story, Measure::Revocation);
+    let never = revocation.samples.iter().filter(|sample| sample.millis.is_none() && sample.in_time == Some(false)).count();
+    assert_eq!((revocation.count, revocation.in_time, never, revocation.verdict), (4, Some(1), 3, Verdict::Missed));
+    assert!(revocation.excluded.is_empty(), "{:?}", revocation.excluded);
+    // None of them is a machine that was not contained.
+    let containment = level(&story, Measure::Containment);
+    assert_eq!((containment.count, containment.excluded.len()), (0, 4));
+    assert_eq!(containment.excluded[0].reason, "it is about a credential: revocation measures it");
+}
+
+#[test]
+fn what_only_people_can_end_is_left_out_of_the_time_to_revoke() {
+    let mut story = Story::of("revoke");
+    story.asks(&Course { name: "root", report: "root-key", ..KEY });
+    let mut told = json!({"decision": {"verdict": "notify-only"}, "reason": "It is low.", "signal": KEY.leak()});
+    told["signal"]["at"] = json!(at(60_000));
+    story.write_as("revoke", "low", Kind::Decision, at(60_000), None, told);
+    let revocation = level(&story, Measure::Revocation);
+    let reasons: Vec<_> = revocation.excluded.iter().map(|left_out| left_out.reason.as_str()).collect();
+    assert_eq!(
+        reasons,
+        [
+            "nothing was to be ended by Cordon (NoChange: a person was asked)",
+            "nothing was to be ended by Cordon (NoChange: people were told)"
+        ]
+    );
+    assert_eq!((revocation.count, revocation.verdict), (0, Verdict::NoData));
+    assert_eq!(revocation.no_data.as_deref(), Some("all 2 were left out, for the reasons given"));
+}
+
+#[test]
+fn credentials_are_of_the_population_and_their_records_bear_on_controls() {
+    let mut story = Story::of("revoke").sealed();
+    story.ends(&KEY);
+    story.ends(&Course { received: 60_000, ..EXPOSED });
+    story.ends(&Course { received: 120_000, refused: &[(0, "AccessDenied")], ..SESSION });
+    story.asks(&Course { name: "root", report: "root-key", received: 180_000, ..KEY });
+    let (entries, worth) = story.read();
+    let everyone = population(&entries, hour(), &worth);
+    assert!(everyone.complete, "{}", everyone.completeness);
+    let ends: Vec<_> = everyone.by_end_state.iter().map(|(state, n)| (state.as_str(), *n)).collect();
+    assert_eq!(ends, [("NoChange: a person was asked", 1), ("NotRevoked", 1), ("Revoked", 2)]);
+    let text = everyone.text();
+    for line in [
+        "    UnauthorizedAccess:IAMUser/MaliciousIPCaller.Custom with the key AKIARZPUZDIKFJNBPQ4Z of user ci-deployer in account 123456789012\n",
+        "    reported by health, without a finding: the key AKIARZPUZDIKFJNBPQ4Z of user ci-deployer in account 123456789012\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let covered = controls(&entries, Some(hour()), &worth);
+    let ids: Vec<_> = covered.controls.iter().map(|control| (control.id.as_str(), control.title, control.incidents)).collect();
+    assert_eq!(ids, [("IA-5", Some("Authenticator Management"), 4), ("IR-4(1)", Some("Automated Incident Handling Processes"), 4)]);
+    assert_eq!(covered.controls[0].kinds["revoke outcome"], 3);
+    // One that still works satisfies nothing.
+    let results = oscal(&entries, hour(), &worth).results;
+    let finding = &results["assessment-results"]["results"][0]["findings"][0];
+    assert_eq!(finding["target"]["status"]["state"], "not-satisfied");
+    assert!(finding.to_string().contains("NotRevoked"), "{finding}");
 }
 
 /// The evidence of a story beside a trail.
