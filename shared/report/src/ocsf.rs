@@ -5,9 +5,9 @@ use ids::Sha256;
 use serde_json::{Map, Value, json};
 use signal::Level;
 
-use crate::body::Signal;
+use crate::body::{Credential, Signal};
 use crate::entry::Entry;
-use crate::incident::{Incident, Nature, incidents};
+use crate::incident::{Incident, Nature, incidents, is_of_credential};
 use crate::period::Period;
 use crate::worth::Worth;
 
@@ -109,6 +109,21 @@ fn canonical(value: &Value) -> String {
     }
 }
 
+/// What names a credential, part by part, so that a SIEM can search for the user or the role. The class has no room for it.
+fn named(credential: &Credential) -> Value {
+    let Credential { kind, key, user, role, session, instance, name } = credential;
+    let parts = [
+        ("kind", kind),
+        ("key", key),
+        ("user", user),
+        ("role", role),
+        ("session", session),
+        ("instance", instance),
+        ("name", name),
+    ];
+    Value::Object(parts.into_iter().filter_map(|(part, name)| Some((part.to_owned(), json!(name.as_ref()?)))).collect())
+}
+
 struct Event<'a> {
     incident: &'a Incident<'a>,
     entry: &'a Entry,
@@ -190,11 +205,20 @@ impl Event<'_> {
     fn finding(&self) -> Value {
         let mut info = object(json!({ "uid": self.incident.id, "title": "Cordon incident" }));
         let Some(signal) = self.signal() else { return Value::Object(info) };
-        let Some(finding) = &signal.finding else { return Value::Object(info) };
         let mut put = |name: &str, value: Option<Value>| {
             if let Some(value) = value {
                 info.insert(name.to_owned(), value);
             }
+        };
+        let source = signal.source.as_ref().map(|source| source.as_str());
+        let Some(finding) = &signal.finding else {
+            // A report without a finding: of AWS Health, or of a person.
+            put("title", signal.credential.as_ref().map(|_| json!("Leaked credential")));
+            put("created_time", signal.at.map(|time| json!(time.millis())));
+            if source == Some("health") {
+                put("product", Some(json!({ "name": "Health", "vendor_name": "AWS" })));
+            }
+            return Value::Object(info);
         };
         put("uid", finding.id.as_ref().map(|id| json!(id)));
         put("title", finding.kind.as_ref().map(|kind| json!(kind)));
@@ -203,7 +227,7 @@ impl Event<'_> {
         put("modified_time", finding.updated_at.map(|time| json!(time.millis())));
         put("first_seen_time", finding.first_seen.map(|time| json!(time.millis())));
         put("last_seen_time", finding.last_seen.map(|time| json!(time.millis())));
-        if signal.source.as_ref().is_some_and(|source| source.as_str() == "guardduty") {
+        if source == Some("guardduty") {
             put("product", Some(json!({ "name": "GuardDuty", "vendor_name": "AWS" })));
         }
         Value::Object(info)
@@ -266,7 +290,7 @@ impl Event<'_> {
         };
         let (status_id, status) = match state {
             "Contained" | "Released" | "Revoked" => (1, "Success"),
-            "NotContained" => (2, "Failure"),
+            "NotContained" | "NotRevoked" => (2, "Failure"),
             "Partial" => (4, "Partial"),
             _ => (0, "Unknown"),
         };
@@ -295,9 +319,32 @@ impl Event<'_> {
                 }]),
             );
         }
+        let of_credential = is_of_credential(entry);
+        if of_credential {
+            put(
+                "remediation",
+                json!({ "desc": "Everything is denied to the credential's principal or session, and its keys are made inactive." }),
+            );
+            put(
+                "countermeasures",
+                json!([{
+                    "d3f_tactic": { "uid": "d3f:Evict", "name": "Evict" },
+                    "d3f_technique": { "uid": "D3-CE", "name": "Credential Eviction" },
+                }]),
+            );
+        }
         let finding = self.finding();
+        let credential = self.signal().and_then(|signal| signal.credential.as_ref()).map(named);
         if let Some(Value::Object(unmapped)) = event.get_mut("unmapped") {
             unmapped.insert("finding_info".to_owned(), finding);
+            if of_credential {
+                let ends = outcome.credentials.iter().map(|end| json!({ "id": end.id, "state": end.state }));
+                unmapped.insert("credentials".to_owned(), ends.collect());
+                let survivors = outcome.survives.iter().map(|survivor| json!({ "what": survivor.what, "until": survivor.until }));
+                unmapped.insert("survives".to_owned(), survivors.collect());
+                unmapped.insert("credential".to_owned(), json!(credential));
+                return Some(Value::Object(event));
+            }
             let ends: Vec<Value> = outcome
                 .interfaces
                 .iter()

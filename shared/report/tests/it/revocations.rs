@@ -2,14 +2,14 @@
 
 use evidence::Kind;
 use report::{
-    Clock, Completeness, FindingKind, Measure, Metric, Period, Question, Targets, Timeline, Verdict, controls, oscal, population,
-    slo, timeline,
+    Clock, Completeness, FindingKind, Measure, Metric, Period, Question, Targets, Timeline, Verdict, controls, ocsf, oscal,
+    population, slo, timeline,
 };
 use serde_json::{Value, json};
 
 use crate::leaked::{Course, EXPOSED, KEY, ROLE, SESSION};
 use crate::reconciled::{compare, event, only};
-use crate::story::{Story, at, incident, without_digests};
+use crate::story::{Story, at, incident, sorted, without_digests};
 
 const HOUR: i64 = 3_600_000;
 
@@ -237,6 +237,49 @@ fn credentials_are_of_the_population_and_their_records_bear_on_controls() {
     let finding = &results["assessment-results"]["results"][0]["findings"][0];
     assert_eq!(finding["target"]["status"]["state"], "not-satisfied");
     assert!(finding.to_string().contains("NotRevoked"), "{finding}");
+}
+
+#[test]
+fn ocsf_tells_an_eviction_and_whose_credential_it_was() {
+    let mut story = Story::of("revoke");
+    let (_, outcome) = story.ends(&KEY);
+    story.ends(&Course { received: 60_000, ..EXPOSED });
+    story.ends(&Course { name: "partial", received: 120_000, refused: &[(1, "AccessDenied")], ..KEY });
+    story.ends(&Course { received: 180_000, refused: &[(0, "AccessDenied")], ..SESSION });
+    story.asks(&Course { name: "root", report: "root-key", received: 240_000, ..KEY });
+    let (entries, worth) = story.read();
+    let events = ocsf(&entries, hour(), "0.1.0", &worth, false);
+    let done: Vec<_> = events.iter().filter(|event| event["class_uid"] == 7001).collect();
+    let said: Vec<_> = done
+        .iter()
+        .map(|event| [&event["activity_name"], &event["status"], &event["status_code"]].map(|word| word.as_str().unwrap()))
+        .collect();
+    let evicted = |status, code| ["Evict", status, code];
+    assert_eq!(
+        said,
+        [
+            evicted("Success", "Revoked"),
+            evicted("Success", "Revoked"),
+            evicted("Partial", "Partial"),
+            evicted("Failure", "NotRevoked")
+        ]
+    );
+    for event in &done {
+        assert_eq!(event["countermeasures"][0]["d3f_technique"]["uid"], "D3-CE");
+        assert_eq!(event["cloud"]["account"]["uid"], "123456789012");
+        assert!(event["unmapped"].get("interfaces").is_none() && event["unmapped"]["credentials"].is_array(), "{event:#}");
+    }
+    // Who reported it without a finding is said of the incident.
+    let exposed = events.iter().find(|event| event["metadata"]["correlation_uid"] == incident("exposed").as_str()).unwrap();
+    let info = &exposed["finding_info_list"][0];
+    assert_eq!((&info["title"], &info["uid"]), (&json!("Leaked credential"), &json!(incident("exposed"))));
+    let reported = done.iter().find(|event| event["metadata"]["correlation_uid"] == incident("exposed").as_str()).unwrap();
+    let info = &reported["unmapped"]["finding_info"];
+    assert_eq!((&info["product"]["name"], &info["created_time"]), (&json!("Health"), &json!(at(-35_000).millis())));
+    let asked = events.iter().find(|event| event["metadata"]["correlation_uid"] == incident("root").as_str()).unwrap();
+    assert_eq!((&asked["status"], &asked["activity_name"]), (&json!("On Hold"), &json!("Create")));
+    let ended = done.iter().find(|event| event["command_uid"] == outcome.key.to_string()).unwrap();
+    insta::assert_snapshot!(without_digests(&serde_json::to_string_pretty(&sorted(ended)).unwrap()));
 }
 
 /// The evidence of a story beside a trail.
