@@ -627,6 +627,11 @@ mod tests {
             "before",
             "swap_groups",
             "to",
+            "credential",
+            "credentials",
+            "survives",
+            "until",
+            "by_hand",
         ]);
         leaf.prop_recursive(6, 64, 6, move |inner| {
             prop_oneof![

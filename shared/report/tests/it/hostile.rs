@@ -36,8 +36,33 @@ fn poisoned(text: &str) -> Story {
         "evidence": format!("degraded: {text}"), "hold": text,
     });
     story.write("poisoned", Kind::Outcome, at(100), Some(intent), body);
+    leaked(&mut story, text);
     story.write("asked", Kind::Decision, at(200), None, json!({"reason": text, "decision": {"verdict": text, "rule": text}}));
     story
+}
+
+/// The same of a credential, whose user somebody else has named.
+fn leaked(story: &mut Story, text: &str) {
+    let intent = json!({"by_hand": [text], "remarks": [text], "steps": [
+        {"action": {"attach_deny": {"user": text, "policy": text}}}, {"action": {"write_denies": {"role": text}}}]});
+    let intent = story.write_as("revoke", "leaked", Kind::Intent, at(0), None, intent);
+    let body = json!({
+        "signal": {
+            "source": "health", "account": text, "at": at(-50), "since": at(-100), "remote": [{"host": text}],
+            "credential": {"kind": "user_key", "key": text, "user": text},
+        },
+        "outcome": {
+            "state": "Partial", "left_open": [text], "survives": [{"what": text, "until": text}, {"what": text, "until": at(0)}],
+            "credentials": [{"id": text, "state": text, "trouble": {"kind": text, "code": text}}, {"id": text, "state": "alive"}],
+            "steps": [{"step": 0, "did": "accepted"}, {"step": 1, "did": {"failed": {"kind": text, "code": text}}, "request_id": text}],
+        },
+        "timings": {"received": at(0), "received_to_denied": 10, "received_to_read_back": 12, "received_to_intent": 5},
+        "hold": "not available",
+    });
+    story.write_as("revoke", "leaked", Kind::Outcome, at(100), Some(intent), body);
+    let credential = json!({"kind": text, "role": text, "session": text, "instance": text, "name": text});
+    let again = json!({"signal": {"source": text, "credential": credential}, "reason": text, "by_hand": [text]});
+    story.write_as("revoke", "leaked", Kind::Decision, at(200), None, again);
 }
 
 fn hour() -> Period {
@@ -49,6 +74,7 @@ fn no_page_holds_a_tag_that_came_from_outside() {
     let (entries, worth) = poisoned(SCRIPT).read_with(vec![("rec/<script>x</script>", SCRIPT)]);
     let pages = [
         timeline(&entries, &incident("poisoned"), &worth).unwrap().html(),
+        timeline(&entries, &incident("leaked"), &worth).unwrap().html(),
         slo(&entries, hour(), &Targets::default(), &worth).html(),
     ];
     for page in pages {
@@ -67,6 +93,7 @@ fn no_terminal_is_told_what_to_do() {
     let (entries, worth) = poisoned(ESCAPE).read_with(vec![(ESCAPE, ESCAPE)]);
     let texts = [
         timeline(&entries, &incident("poisoned"), &worth).unwrap().text(),
+        timeline(&entries, &incident("leaked"), &worth).unwrap().text(),
         slo(&entries, hour(), &Targets::default(), &worth).text(),
         population(&entries, hour(), &worth).text(),
         controls(&entries, None, &worth).text(),
@@ -82,8 +109,8 @@ fn no_terminal_is_told_what_to_do() {
 fn no_cell_is_a_formula() {
     for text in [FORMULA, "+1+1", "-1", "@SUM(1)", "\t=1", "\"\n=1,2"] {
         let (entries, worth) = poisoned(text).read();
-        let timeline = timeline(&entries, &incident("poisoned"), &worth).unwrap();
-        for csv in [timeline.iris().unwrap(), population(&entries, hour(), &worth).csv().unwrap()] {
+        let iris = |name: &str| timeline(&entries, &incident(name), &worth).unwrap().iris().unwrap();
+        for csv in [iris("poisoned"), iris("leaked"), population(&entries, hour(), &worth).csv().unwrap()] {
             let mut reader = csv::Reader::from_reader(csv.as_bytes());
             for row in reader.records() {
                 for cell in &row.unwrap() {
@@ -100,6 +127,7 @@ fn no_cell_is_a_formula() {
 fn no_line_of_json_lines_is_broken() {
     let (entries, worth) = poisoned("a\nb\u{2028}c\"").read();
     let mut lines = timeline(&entries, &incident("poisoned"), &worth).unwrap().timesketch();
+    lines.extend(timeline(&entries, &incident("leaked"), &worth).unwrap().timesketch());
     lines.extend(ocsf(&entries, hour(), "0", &worth, true));
     let text = report::to_json_lines(&lines).unwrap();
     assert_eq!(text.lines().count(), lines.len());
@@ -123,7 +151,7 @@ proptest! {
         story.write("poisoned", Kind::Outcome, at(300_000), None, body);
         story.goes(&Course { name: "ordinary", received: 400_000, ..MINING });
         let (entries, worth) = story.sealed().read();
-        for name in ["poisoned", "asked", "ordinary"] {
+        for name in ["poisoned", "leaked", "asked", "ordinary"] {
             let timeline = timeline(&entries, &incident(name), &worth).unwrap();
             prop_assert!(!timeline.text().chars().any(|c| c.is_control() && c != '\n'));
             prop_assert!(!timeline.html().contains("<script"));
