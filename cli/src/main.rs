@@ -14,6 +14,8 @@ mod revoke_command;
 mod run_command;
 mod source;
 mod spool;
+mod tokens;
+mod tokens_command;
 mod trust_command;
 
 use std::io::Write as _;
@@ -40,6 +42,7 @@ enum Command {
     Prepare(function::Prepare),
     /// End a leaked credential, by the procedure of its kind.
     Revoke(revoke_command::Revoke),
+    RevokeTokens(tokens_command::RevokeTokens),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Plan(command) => plan_command::run(&command),
         Command::Prepare(command) => function::prepare(&command),
         Command::Revoke(command) => revoke_command::run(&command),
+        Command::RevokeTokens(command) => tokens_command::run(&command),
     };
     done.unwrap_or_else(|error| {
         // `cordon … | head`: the reader has enough and is told nothing. What the answer would have been is unknown: not 0.
