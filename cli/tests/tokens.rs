@@ -364,6 +364,22 @@ fn an_answer_that_does_not_come_is_not_waited_for() {
     assert!(said.code == Some(1) && said.stdout.contains("did not answer within 10 seconds"), "{}", said.stdout);
 }
 
+/// A proxy is asked for a tunnel, and told nothing that goes through it.
+#[test]
+fn a_proxy_gets_no_token() {
+    let proxy = Stub::new(|_| reply("502 Bad Gateway"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cordon"));
+    command.args(["revoke-tokens", "github", "--no-probe", "--from", "-"]).env("HTTPS_PROXY", &proxy.base);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(classic(1).as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.code() == Some(1) && said.contains("https://api.github.com cannot be reached"), "{said}");
+    let asked: Vec<_> = proxy.seen().iter().map(|request| format!("{} {}", request.method, request.target)).collect();
+    assert_eq!(asked, ["CONNECT api.github.com:443"]);
+    assert!(!format!("{:?}", proxy.seen()).contains(PLANTED) && !said.contains(PLANTED));
+}
+
 #[test]
 fn a_refused_thousand_stops_the_rest_only_if_it_is_about_all() {
     for (status, requests) in [("422 Unprocessable Entity", 2), ("429 Too Many Requests", 1)] {

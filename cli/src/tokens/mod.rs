@@ -95,7 +95,7 @@ impl Token {
 /// Whether there is a token in `text`: then it is not repeated.
 pub(crate) fn has_token(text: &str) -> bool {
     let is_token = |text, classic| PLATFORMS.iter().any(|about| input::kind(text, about, classic).is_some());
-    // Half of all folders of git have names of hex digits.
+    // Git names its objects by 40 hex digits, so as part of a path they are no token.
     is_token(text, true) || text.split(|c: char| !c.is_ascii_alphanumeric() && !"_.-".contains(c)).any(|word| is_token(word, false))
 }
 
