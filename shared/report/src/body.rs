@@ -122,7 +122,7 @@ pub(crate) enum On {
     /// A user's key is made inactive.
     Key(String, String),
     /// A role gets the document of what is denied.
-    Denies(String),
+    Denies(String, String),
 }
 
 /// A group: known, or the one that an earlier step of the plan makes in this VPC.
@@ -154,7 +154,7 @@ impl On {
             "attach_deny" => Some(Self::Attachment(text("user")?, text("policy")?)),
             "bound_by_deny" => Some(Self::Boundary(text("user")?, text("policy")?)),
             "disable_key" => Some(Self::Key(text("user")?, text("key")?)),
-            "write_denies" => Some(Self::Denies(text("role")?)),
+            "write_denies" => Some(Self::Denies(text("role")?, text("policy")?)),
             _ => None,
         }
     }

@@ -40,8 +40,8 @@ impl Iam {
                 let answer = call.status(StatusType::Inactive).send().await.map_err(|error| trouble(&error))?;
                 Ok(answer.request_id().map(str::to_owned))
             }
-            Revoke::WriteDenies { role, denies } => {
-                let call = self.client.put_role_policy().role_name(role.as_str()).policy_name(&self.denies_policy);
+            Revoke::WriteDenies { role, policy, denies } => {
+                let call = self.client.put_role_policy().role_name(role.as_str()).policy_name(policy);
                 let answer = call.policy_document(denies.document()).send().await.map_err(|error| trouble(&error))?;
                 Ok(answer.request_id().map(str::to_owned))
             }

@@ -42,6 +42,8 @@ pub enum Revoke {
     WriteDenies {
         /// The role.
         role: RoleName,
+        /// The inline policy's name.
+        policy: String,
         /// All that is denied, other incidents' included. The document follows from it.
         denies: Denies,
     },
@@ -58,7 +60,7 @@ impl fmt::Display for Revoke {
                 from.as_ref().map_or(Ok(()), |from| write!(f, " instead of {from}"))
             }
             Self::DisableKey { user, key } => write!(f, "make the key {key} of user {user} inactive"),
-            Self::WriteDenies { role, denies } => {
+            Self::WriteDenies { role, denies, .. } => {
                 let denied: Vec<_> = denies.0.values().map(ToString::to_string).collect();
                 write!(f, "deny, on role {role}: {}", denied.join("; "))
             }

@@ -10,9 +10,6 @@ use crate::body::{Did, GroupId, On, Step};
 use crate::clean::Words;
 use crate::entry::Entry;
 
-/// The inline policy that holds what is denied on a role (`plan::revoke::DENIES_POLICY`).
-const DENIES_POLICY: &str = "cordon-revoked";
-
 /// What one call acts on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Touch {
@@ -107,8 +104,8 @@ impl Announced {
                 iam(&mut touch, &[("user", user), ("key", key), ("status", "Inactive")]);
                 ("IAM", &["UpdateAccessKey"])
             }
-            On::Denies(role) => {
-                iam(&mut touch, &[("role", role), ("inline policy", DENIES_POLICY)]);
+            On::Denies(role, policy) => {
+                iam(&mut touch, &[("role", role), ("inline policy", policy)]);
                 ("IAM", &["PutRolePolicy"])
             }
         };
@@ -417,10 +414,5 @@ mod tests {
         assert!(is_called("ListObjectsV2", "ListObjects"));
         assert!(!is_called("CreateTag", "CreateTags"));
         assert!(!is_called("CreateTags", "DeleteTags"));
-    }
-
-    #[test]
-    fn the_document_of_denies_is_called_as_the_plan_calls_it() {
-        assert_eq!(DENIES_POLICY, plan::revoke::DENIES_POLICY);
     }
 }

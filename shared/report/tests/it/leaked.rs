@@ -197,9 +197,9 @@ fn call(action: &Revoke) -> (&'static str, Value) {
         Revoke::DisableKey { user, key } => {
             ("UpdateAccessKey", json!({"userName": user, "accessKeyId": key, "status": "Inactive"}))
         }
-        Revoke::WriteDenies { role, denies } => {
+        Revoke::WriteDenies { role, policy, denies } => {
             let document = denies.document();
-            ("PutRolePolicy", json!({"roleName": role, "policyName": "cordon-revoked", "policyDocument": document}))
+            ("PutRolePolicy", json!({"roleName": role, "policyName": policy, "policyDocument": document}))
         }
     }
 }

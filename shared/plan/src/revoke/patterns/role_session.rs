@@ -60,7 +60,8 @@ pub(super) fn write(rule: &Rule, role: &Role, claimed: Option<&PrincipalId>, den
         return procedure;
     }
     denies.0.insert(rule.case.incident.clone(), denied);
-    procedure.steps.push(Revoke::WriteDenies { role: role.name.clone(), denies });
+    let policy = denies_policy(&rule.region);
+    procedure.steps.push(Revoke::WriteDenies { role: role.name.clone(), policy, denies });
     procedure
 }
 
