@@ -14,6 +14,7 @@ mod anchors;
 mod completeness;
 mod containment;
 mod crash;
+mod datakeys;
 mod degraded;
 mod deployed;
 mod outsiders;

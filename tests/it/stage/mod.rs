@@ -138,6 +138,11 @@ impl Stage {
         }
     }
 
+    /// The SDK's configuration for whoever may do everything.
+    pub(crate) fn root_config(&self) -> responder::SdkConfig {
+        self.config(&self.root, &Wire::good(), |name| self.variable(name, &[], &Value::Null))
+    }
+
     fn config(&self, role: &Caller, wire: &Wire, get: impl Fn(&'static str) -> Option<String>) -> responder::SdkConfig {
         let provider = SharedCredentialsProvider::new(role.credentials.clone());
         responder::sdk_config(get).unwrap().into_builder().credentials_provider(provider).http_client(wire.clone()).build()
@@ -151,7 +156,7 @@ impl Stage {
     }
 
     /// All records since this test began, other tests' too.
-    async fn all_records(&self) -> Vec<Filed> {
+    pub(crate) async fn all_records(&self) -> Vec<Filed> {
         let bucket = self.output("EvidenceBucket");
         let mut found = Vec::new();
         for function in ["quarantine", "revoke"] {
