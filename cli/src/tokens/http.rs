@@ -3,13 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::client::http::HttpConnector as _;
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
+use outside::{Address, Failure, Http, HttpRequest, SdkBody};
 
 use super::Token;
 
@@ -19,28 +13,21 @@ const LARGEST: usize = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(10);
 const AGENT: &str = concat!("cordon/", env!("CARGO_PKG_VERSION"));
 
-/// Where a platform is asked: over TLS, or on this machine.
+/// Where a platform is asked: an address without a query, which is in no API's base and would be sent elsewhere than it looks.
 #[derive(Debug, Clone)]
-pub(crate) struct Base(String);
+pub(crate) struct Base(Address);
 
 impl Base {
     /// None if tokens must not be sent there.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let plain = text.strip_prefix("http://");
-        let rest = plain.or_else(|| text.strip_prefix("https://"))?;
-        let authority = rest.split('/').next().unwrap_or_default();
-        let host = authority.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(authority, |(host, _)| host);
-        let own = ["127.0.0.1", "[::1]", "localhost"].contains(&host);
         let plainly = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '/' | '.' | '-' | '_' | '[' | ']' | '~');
-        // `user@host` and a query are in no API's base, and would be sent elsewhere than they look.
-        let good = !host.is_empty() && text.chars().all(plainly) && (plain.is_none() || own);
-        good.then(|| Self(text.trim_end_matches('/').to_owned()))
+        text.parse().ok().filter(|_| text.chars().all(plainly)).map(Self)
     }
 }
 
 impl fmt::Display for Base {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.0.fmt(f)
     }
 }
 
@@ -104,16 +91,14 @@ impl Answer {
 /// Asks one API.
 #[derive(Debug)]
 pub(crate) struct Client {
-    connector: Connector,
+    http: Http,
     base: Base,
 }
 
 impl Client {
     pub(crate) fn new(base: Base) -> Self {
-        let tls = Provider::Rustls(CryptoMode::AwsLc);
         // What is on this machine is not asked through another.
-        let proxy = if base.0.starts_with("https://") { ProxyConfig::from_env() } else { ProxyConfig::disabled() };
-        Self { connector: Connector::builder().proxy_config(proxy).tls_provider(tls).build(), base }
+        Self { http: Http::by_environment(base.0.is_tls()), base }
     }
 
     /// Sends a request and waits for the whole answer. Redirections are not followed: the next host may be anybody's.
@@ -135,25 +120,20 @@ impl Client {
             let value = token.secret.with(|secret| format!("Bearer {}", secret.as_str()));
             request.headers_mut().try_insert("authorization", value).map_err(|_| unsendable())?;
         }
-        let broken = |error: &dyn std::error::Error| {
-            Trouble::new(About::All, format!("{} cannot be reached: {}", self.base, innermost(error)))
-        };
-        let answer = self.connector.call(request).await.map_err(|error| broken(&error))?;
-        let (status, header) =
-            (answer.status().as_u16(), |name| answer.headers().get(name).and_then(|value| value.parse::<u64>().ok()));
+        let answer = self.http.ask(request, LARGEST).await.map_err(|failure| {
+            let reason = match failure {
+                Failure::Broken(error) => format!("{} cannot be reached: {}", self.base, innermost(&*error)),
+                Failure::TooLong => format!("the answer of {} is longer than {LARGEST} bytes", self.base),
+            };
+            Trouble::new(About::All, reason)
+        })?;
+        let (status, header) = (answer.status, |name| answer.headers.get(name).and_then(|value| value.parse::<u64>().ok()));
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let spent = header("x-ratelimit-remaining") == Some(0);
         let reset = || header("x-ratelimit-reset").filter(|_| spent).map(|at| at.saturating_sub(now));
         let pause = header("retry-after").or_else(reset);
         let limited = status == 429 || (status == 403 && (spent || pause.is_some()));
-        let (mut stream, mut body) = (ByteStream::new(answer.into_body()), Vec::new());
-        while let Some(part) = stream.next().await {
-            body.extend_from_slice(&part.map_err(|error| broken(&error))?);
-            if body.len() > LARGEST {
-                return Err(Trouble::new(About::All, format!("the answer of {} is longer than {LARGEST} bytes", self.base)));
-            }
-        }
-        Ok(Answer { status, pause, limited, body })
+        Ok(Answer { status, pause, limited, body: answer.body })
     }
 }
 

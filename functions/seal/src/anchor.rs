@@ -9,11 +9,11 @@ use calls::CallLog;
 use evidence::log::{Checkpoint, Ed25519Key, Edge, copy_key, sealing_key};
 use evidence_store::{KmsKey, S3};
 use futures_util::future::{join_all, join3};
+use outside::{Address, Http};
 use responder::{SdkConfig, SettingsError};
 use serde::Serialize;
 use tokio::sync::OnceCell;
 
-use crate::http::{Http, Url};
 use crate::timestamp::timestamp;
 use crate::witness::Watcher;
 
@@ -75,7 +75,7 @@ impl SecondKey {
 pub(crate) struct Anchors {
     second: Option<SecondKey>,
     http: Option<Http>,
-    authority: Option<Url>,
+    authority: Option<Address>,
     watchers: Vec<Watcher>,
     copy: Option<S3>,
 }
@@ -105,7 +105,7 @@ impl Anchors {
             let expected = "empty without `CORDON_ED25519_KEY`: a witness knows a log by its Ed25519 signature";
             return Err(SettingsError::Wrong { name, expected });
         }
-        let http = (authority.is_some() || !watchers.is_empty()).then(Http::new);
+        let http = (authority.is_some() || !watchers.is_empty()).then(Http::without_connections);
         let copy = optional("CORDON_COPY_BUCKET").map(|bucket| S3::new(config, calls.clone(), bucket));
         Ok(Self { second, http, authority, watchers, copy })
     }

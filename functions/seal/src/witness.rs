@@ -9,15 +9,16 @@ use base64::engine::general_purpose::STANDARD;
 use evidence::log::{Checkpoint, Edge, TilePath, WIDTH, Witness, consistency, cosigned_key, root_over, tile_over};
 use evidence_store::S3;
 use ids::Sha256;
+use outside::{Address, Http};
 
-use crate::http::{Http, Url};
+use crate::http::post;
 use crate::position::hashes;
 
 /// A witness, where it is asked, and how many leaves it has cosigned as far as this process knows.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     pub(crate) witness: Witness,
-    pub(crate) url: Url,
+    pub(crate) url: Address,
     known: AtomicU64,
 }
 
@@ -53,7 +54,7 @@ impl Watcher {
             }
             body.push('\n');
             body.push_str(note);
-            let answer = http.post(&self.url, "/add-checkpoint", "text/plain; charset=utf-8", body.into_bytes()).await?;
+            let answer = post(http, &self.url, "/add-checkpoint", "text/plain; charset=utf-8", body.into_bytes()).await?;
             let text = String::from_utf8(answer.body).unwrap_or_default();
             match answer.status {
                 200 => return Ok(text),
