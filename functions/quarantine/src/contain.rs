@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use calls::Mark;
-use docket::{Cause, Docket};
-use evidence::{Kind, RecordKey};
+use docket::{Cause, Held};
+use evidence::Kind;
 use evidence_store::{Recorded, Worm};
-use hold::{Claim, Claimed, Conclusion, Row};
+use hold::{Claim, Claimed, Conclusion};
 use ids::{AccountId, EniId, Region, SgId, Timestamp, VpcId};
-use plan::{Case, EndState, Group, Instance, InterfaceState, Isolate, Observed, Outcome, Pins, Plan, Trouble, judge, lint};
+use plan::{EndState, Group, Instance, InterfaceState, Isolate, Observed, Outcome, Pins, Plan, Trouble, judge, lint};
 use playbook::{Decision, Verdict};
 use responder::{Attention, Invocation, Transient};
 use signal::Signal;
@@ -99,20 +99,9 @@ pub(crate) async fn preview<S: Worm>(
     answer.rule = Some(decision.rule.clone());
     answer.reason = decision.to_string();
     let cause = record::cause(environment, calls::now(), signal);
-    answer.plan = Some(plan::isolate(case(environment, signal, &decision, &cause, 1), &observed, &BTreeMap::new()).to_string());
+    let case = cause.case(&signal.incident, &signal.account, &decision, environment.playbook.digest(), 1);
+    answer.plan = Some(plan::isolate(case, &observed, &BTreeMap::new()).to_string());
     Ok(answer)
-}
-
-fn case<S>(environment: &Environment<S>, signal: &Signal, decision: &Decision, cause: &Cause, attempt: u32) -> Case {
-    Case {
-        incident: signal.incident.clone(),
-        signal: signal.id.clone(),
-        account: signal.account.clone(),
-        rule: decision.rule.clone(),
-        playbook: environment.playbook.digest(),
-        intent: cause.key.sibling(attempt, Kind::Intent).to_string(),
-        now: calls::now(),
-    }
 }
 
 /// What one pass came to.
@@ -130,8 +119,7 @@ struct Work<'a, S> {
     environment: &'a Environment<S>,
     signal: Signal,
     cause: Cause,
-    claim: Claim,
-    row: Option<Row>,
+    held: Held<'a, S>,
     mark: Mark,
     received: Timestamp,
     observed: Timestamp,
@@ -182,14 +170,13 @@ pub(crate) async fn contain<S: Worm>(
             None
         }
     };
-    // The minute in a record's key is that of the first claim: a retry computes the same key.
-    let first = row.as_ref().and_then(|row| row.first_claimed(&claim.finding, claim.updated_at)).unwrap_or(received);
-    let cause = record::cause(environment, first, &signal);
+    let held = Held::new(&environment.docket, &environment.holds, claim, row);
+    let cause = record::cause(environment, held.first_claimed(), &signal);
     let observed = calls::now();
-    let work = Work { environment, signal, cause, claim, row, mark, received, observed };
+    let work = Work { environment, signal, cause, held, mark, received, observed };
     let answer = work.decide_and_act(seen, decision).await;
     if answer.is_err() {
-        work.let_go().await;
+        work.held.let_go().await;
     }
     answer
 }
@@ -227,21 +214,22 @@ impl<S: Worm> Work<'_, S> {
     async fn decline(&self, decision: Decision, said: (Said, Attention, String)) -> Result<Answer, Transient> {
         let answer = decline(self.environment, &self.cause, &self.signal, decision, said).await?;
         let outcome = answer.records.first().cloned().unwrap_or_default();
-        self.conclude(&Conclusion { outcome, ..Conclusion::default() }).await;
+        self.held.conclude(&Conclusion { outcome, ..Conclusion::default() }).await;
         Ok(answer)
     }
 
     /// Plan, record, apply, read back, record; again for interfaces that turned up meanwhile.
     async fn act(&self, mut observed: Observed, decision: Decision) -> Result<Answer, Transient> {
         // First, or a retry would put another intent where the parked one belongs, and its outcome would answer a stranger.
-        let mut waiting = self.file_parked().await;
+        let mut waiting = self.held.file_parked().await;
         let mut originals = self.originals(&observed).await;
         let mut records = Vec::new();
         let mut degraded = Vec::new();
         let mut pass = 0;
         loop {
             pass += 1;
-            let case = case(self.environment, &self.signal, &decision, &self.cause, pass);
+            let (incident, account) = (&self.signal.incident, &self.signal.account);
+            let case = self.cause.case(incident, account, &decision, self.environment.playbook.digest(), pass);
             let mut plan = plan::isolate(case, &observed, &originals);
             strip_remarks(self.environment.docket.redactor(), &mut plan);
             if let Some(fault) = lint(&plan, &observed).first() {
@@ -264,21 +252,9 @@ impl<S: Worm> Work<'_, S> {
             }
             let mut answer = self.conclude_with(passed, &decision, originals, &observed).await?;
             (answer.records, answer.degraded) = (records, degraded);
-            answer.degraded.extend(self.degraded().await);
+            answer.degraded.extend(self.held.degraded("machine").await);
             return Ok(answer);
         }
-    }
-
-    /// What else is not as it should be, and a person should know beside the end state.
-    async fn degraded(&self) -> Vec<String> {
-        let mut said = Vec::new();
-        if !self.environment.docket.recorder().await.endorsed() {
-            said.push("KMS did not vouch for this session: its records are signed, but nothing says by whom".to_owned());
-        }
-        if self.row.is_none() {
-            said.push("the table of holds did not answer: nothing holds the machine".to_owned());
-        }
-        said
     }
 
     /// Records the plan, runs it, reads back and records what became of it. A plan that still waits to be filed is run in its place.
@@ -289,7 +265,7 @@ impl<S: Worm> Work<'_, S> {
         pass: u32,
         waiting: Option<Recorded<Plan<Isolate>>>,
     ) -> Result<Passed, Transient> {
-        let Environment { ec2, holds, docket, settings, playbook, .. } = self.environment;
+        let Environment { ec2, docket, settings, playbook, .. } = self.environment;
         let cause = self.cause.clone().decided(decision);
         let (recorded, late) = if let Some(waiting) = waiting {
             (waiting, None)
@@ -300,8 +276,7 @@ impl<S: Worm> Work<'_, S> {
         };
         let intended = calls::now();
 
-        let park = docket.park(holds, &self.claim.target, late.as_ref());
-        let (done, parked) = tokio::join!(ec2.apply(&recorded), park);
+        let (done, parked) = tokio::join!(ec2.apply(&recorded), self.held.park(late.as_ref()));
         let sealed = calls::now();
 
         let vpcs = recorded.value().before.iter().map(|interface| interface.vpc.clone()).collect();
@@ -310,8 +285,8 @@ impl<S: Worm> Work<'_, S> {
         let read_back = calls::now();
 
         let mut recorder = docket.recorder().await;
-        let (target, state) = (&self.claim.target, outcome.state);
-        let standing = Docket::settle(&mut recorder, holds, target, &recorded, (late, parked), &state).await;
+        let state = outcome.state;
+        let standing = self.held.settle(&mut recorder, &recorded, (late, parked), &state).await;
         if standing.lost {
             outcome.state = EndState::Unverifiable;
         }
@@ -331,7 +306,7 @@ impl<S: Worm> Work<'_, S> {
             round_trips: RoundTrips::count(&self.environment.calls, self.mark),
             calls: self.environment.calls.since(self.mark),
             evidence: standing.words,
-            hold: if self.row.is_some() { "claimed" } else { "not available" }.to_owned(),
+            hold: self.held.words().to_owned(),
         };
         let draft = cause.outcome(recorded.link(), playbook.digest(), body);
         let said = recorder.outcome(draft).await.map_err(Transient::of)?;
@@ -354,7 +329,7 @@ impl<S: Worm> Work<'_, S> {
         }
         let holds = outcome.interfaces.iter().any(|end| end.state == InterfaceState::Sealed);
         let conclusion = Conclusion { outcome: key, originals, holds, ..Conclusion::default() };
-        tokio::join!(self.conclude(&conclusion), self.pin(&outcome, &recorded, observed));
+        tokio::join!(self.held.conclude(&conclusion), self.pin(&outcome, &recorded, observed));
 
         let contained = outcome.state == EndState::Contained;
         let said = if contained { Said::Contained } else { Said::NeedsHuman };
@@ -374,7 +349,7 @@ impl<S: Worm> Work<'_, S> {
 
     /// What the interfaces had before anyone sealed them: from the row, and from intents whose claims came to no conclusion.
     async fn originals(&self, observed: &Observed) -> BTreeMap<EniId, Vec<SgId>> {
-        let Some(row) = &self.row else { return BTreeMap::new() };
+        let Some(row) = self.held.row() else { return BTreeMap::new() };
         let mut originals = row.originals.clone();
         let ours: BTreeSet<&SgId> = observed.groups.iter().filter(|group| group.tagged).map(|group| &group.id).collect();
         let unknown = |originals: &BTreeMap<EniId, Vec<SgId>>| {
@@ -393,21 +368,6 @@ impl<S: Worm> Work<'_, S> {
         originals
     }
 
-    /// Files what earlier runs could only park. Gives back the plans that must go on waiting.
-    async fn file_parked(&self) -> BTreeMap<RecordKey, Recorded<Plan<Isolate>>> {
-        let mut waiting = BTreeMap::new();
-        for (key, bytes) in self.row.iter().flat_map(|row| &row.parked) {
-            let Ok(record) = key.parse::<RecordKey>() else { continue };
-            let recorder = self.environment.docket.recorder().await;
-            if recorder.file(&record, bytes).await {
-                let _filed_again_next_time = self.environment.holds.unpark(&self.claim.target, key).await;
-            } else if let Some(recorded) = recorder.parked(&record, bytes) {
-                waiting.insert(record, recorded);
-            }
-        }
-        waiting
-    }
-
     /// Pins the group that each VPC's interfaces are in now, in place of one that is there no more.
     async fn pin(&self, outcome: &Outcome, recorded: &Recorded<Plan<Isolate>>, observed: &Observed) {
         let mut used = BTreeMap::new();
@@ -419,22 +379,6 @@ impl<S: Worm> Work<'_, S> {
             let gone = observed.pins.get(&vpc).filter(|pinned| !observed.groups.iter().any(|group| group.id == **pinned));
             let _the_next_plan_chooses_alike =
                 self.environment.holds.pin(&self.signal.account, &self.signal.region, &vpc, &group, gone).await;
-        }
-    }
-
-    async fn conclude(&self, conclusion: &Conclusion) {
-        if self.row.is_some()
-            && let Err(error) = self.environment.holds.conclude(&self.claim, conclusion).await
-        {
-            self.environment.docket.log(&format!("the hold is not concluded, a redelivery will look again: {error}"));
-        }
-    }
-
-    async fn let_go(&self) {
-        if self.row.is_some()
-            && let Err(error) = self.environment.holds.let_go(&self.claim).await
-        {
-            self.environment.docket.log(&format!("the lease runs out by itself: {error}"));
         }
     }
 }

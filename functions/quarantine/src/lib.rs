@@ -7,17 +7,15 @@ mod prepare;
 mod record;
 mod request;
 
-use docket::Cause;
-use evidence::{Kind, Subject};
+use docket::{Cause, DecisionBody};
 use evidence_store::Worm;
-use ids::SignalId;
 use playbook::{Decision, EXEMPT_TAG, Facts, Verdict};
 use responder::{Attention, Invocation, Transient};
-use signal::{Refused, Signal, Strip};
+use signal::{Refused, Signal};
 
 pub use answer::{Answer, Said};
 pub use environment::Environment;
-pub use record::{DecisionBody, OutcomeBody, PreparedBody, RefusalBody, RoundTrips, Timings};
+pub use record::{OutcomeBody, PreparedBody, RoundTrips, Timings};
 use request::Request;
 
 /// Answers one event: parse → observe → plan → record → apply → read back → record.
@@ -62,19 +60,11 @@ fn decide<'a, S>(environment: &Environment<S>, signal: &'a Signal, tags: impl It
     environment.playbook.decide(signal, &facts, &environment.settings.posture(&signal.account))
 }
 
-/// Records an event that was not understood, so that a person can look at it. Trying again would not make it clearer.
-async fn refuse<S: Worm>(mut refused: Refused, environment: &Environment<S>) -> Result<Answer, Transient> {
-    environment.docket.vouch().await;
-    let mut strip = Strip::new(environment.docket.redactor());
-    strip.refused(&mut refused);
-    let redacted = strip.done();
-    let signal = SignalId::of_bytes(&refused.sha256);
-    let cause = Cause::new(environment.docket.function(), calls::now(), None, signal, vec![Subject::new("event", refused.sha256)]);
-    let reason = refused.to_string();
-    let draft = cause.draft(Kind::Refusal, 1, environment.playbook.digest(), RefusalBody { refused, redacted });
-    let recorded = environment.docket.recorder().await.intent(draft).await.map_err(Transient::of)?;
+/// Records an event that was not understood. Trying again would not make it clearer.
+async fn refuse<S: Worm>(refused: Refused, environment: &Environment<S>) -> Result<Answer, Transient> {
+    let (reason, link) = environment.docket.refuse(refused, environment.playbook.digest()).await.map_err(Transient::of)?;
     let mut answer = Answer::new(Said::Refused, Attention::Notify, reason);
-    answer.records.push(recorded.link().key.to_string());
+    answer.records.push(link.key.to_string());
     Ok(answer)
 }
 
@@ -86,19 +76,17 @@ async fn decline<S: Worm>(
     decision: Decision,
     (said, attention, reason): (Said, Attention, String),
 ) -> Result<Answer, Transient> {
-    // Nothing is done here, whatever the playbook would have had done.
-    let cause = cause.clone().decided(&decision).claiming(environment.playbook.deciding());
+    let Environment { docket, playbook, .. } = environment;
     let rule = decision.rule.clone();
-    let (signal_kept, redacted) = record::stripped(environment.docket.redactor(), signal);
-    let reason = environment.docket.redactor().text(&reason).0;
-    let body = DecisionBody { decision, signal: signal_kept, reason: reason.clone(), redacted };
-    let draft = cause.draft(Kind::Decision, 1, environment.playbook.digest(), body);
-    let recorded = environment.docket.recorder().await.intent(draft).await.map_err(Transient::of)?;
+    let (kept, redacted) = record::stripped(docket.redactor(), signal);
+    let reason = docket.redactor().text(&reason).0;
+    let body = DecisionBody { decision, signal: kept, reason: reason.clone(), by_hand: Vec::new(), redacted };
+    let link = docket.decline(cause, body, playbook.deciding(), playbook.digest()).await.map_err(Transient::of)?;
     let mut answer = Answer::new(said, attention, reason);
     answer.incident = Some(signal.incident.clone());
     answer.signal = Some(signal.id.clone());
     answer.rule = Some(rule);
-    answer.records.push(recorded.link().key.to_string());
+    answer.records.push(link.key.to_string());
     Ok(answer)
 }
 

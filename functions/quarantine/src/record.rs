@@ -10,7 +10,7 @@ use plan::{Group, Isolate, Outcome, Plan};
 use playbook::Decision;
 use redact::Redactor;
 use serde::{Deserialize, Serialize};
-use signal::{Refused, Signal, Strip, Stripped};
+use signal::{Signal, Strip, Stripped};
 
 use crate::Environment;
 
@@ -89,30 +89,6 @@ impl RoundTrips {
                 .any(|call| call.operation == "CreateSecurityGroup" || call.operation.starts_with("RevokeSecurityGroup")),
         }
     }
-}
-
-/// The body of a decision: nothing was changed, and why.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DecisionBody {
-    /// What the playbook says.
-    pub decision: Decision,
-    /// What it was about.
-    pub signal: Signal,
-    /// In our words.
-    pub reason: String,
-    /// What was taken out of it before it was recorded.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub redacted: Vec<Stripped>,
-}
-
-/// The body of a refusal: what could be read of the event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RefusalBody {
-    /// What was wrong, and with what.
-    pub refused: Refused,
-    /// What was taken out of it before it was recorded.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub redacted: Vec<Stripped>,
 }
 
 /// The body of a preparation's outcome.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use calls::Mark;
-use docket::{Cause, Docket};
-use evidence::{Kind, Link, RecordKey};
+use docket::{Cause, DecisionBody, Held};
+use evidence::{Kind, Link};
 use evidence_store::{Found, Late, Recorded, Worm};
-use hold::{Claim, Claimed, Conclusion, Row};
-use ids::{AccountId, IncidentId, Region, Timestamp};
+use hold::{Claim, Claimed, Conclusion};
+use ids::{IncidentId, Region, Timestamp};
 use plan::revoke::{
-    Denies, Principal, Revocation, RevocationOutcome, RevocationState, Revoke, Role, Rule, judge_revocation, pattern_of, revoke,
+    Denies, Deny, Principal, Revocation, RevocationOutcome, RevocationState, Revoke, Role, Rule, judge_revocation, pattern_of,
+    revoke,
 };
 use plan::{Case, Trouble, TroubleKind};
 use playbook::{Decision, LeakFacts, Verdict};
@@ -20,7 +21,7 @@ use signal::{Credential, Leak};
 
 use crate::answer::{Said, Told};
 use crate::environment::Environment;
-use crate::record::{self, DecisionBody, OutcomeBody, RoundTrips, Timings, stripped};
+use crate::record::{self, OutcomeBody, RoundTrips, Timings, stripped};
 
 /// So many times IAM is looked at, half a second apart, until it shows what it accepted: it is eventually consistent (IAM user guide,
 /// "Changes that I make are not always immediately visible").
@@ -40,9 +41,10 @@ fn decide<S: Worm>(environment: &Environment<S>, leak: &Leak) -> Decision {
     environment.playbook.decide(leak, facts, &environment.settings.posture(&leak.account))
 }
 
-/// Whether the function can reach the account of the credential at all. IAM is the same in every Region.
-fn is_home(leak: &Leak, invocation: &Invocation) -> bool {
-    invocation.home.as_ref().is_none_or(|(account, _): &(AccountId, Region)| *account == leak.account)
+/// The function's Region, if it can reach the account of the credential at all. IAM is the same in every Region; instances are in the
+/// function's, which GuardDuty's findings come to.
+fn home<'a>(leak: &Leak, invocation: &'a Invocation) -> Option<&'a Region> {
+    invocation.home.as_ref().filter(|(account, _)| *account == leak.account).map(|(_, region)| region)
 }
 
 fn elsewhere(leak: &Leak) -> (Said, Attention, String) {
@@ -146,11 +148,9 @@ pub(crate) async fn preview<S: Worm>(
     environment: &Environment<S>,
 ) -> Result<Told, Transient> {
     let planned = |leak: &Leak, reason: String| told(leak, (Said::Planned, Attention::None, reason));
-    if !is_home(leak, invocation) {
-        return Ok(planned(leak, elsewhere(leak).2));
-    }
-    let decision = decide(environment, leak);
+    let Some(region) = home(leak, invocation) else { return Ok(planned(leak, elsewhere(leak).2)) };
     if pattern_of(&leak.credential).is_none_or(|pattern| pattern.procedure.is_none()) {
+        let decision = decide(environment, leak);
         return Ok(Told { rule: Some(decision.rule.clone()), by_hand: by_hand(leak), ..planned(leak, decision.to_string()) });
     }
     let Some(leak) = named(leak.clone(), environment).await.map_err(Transient::of)? else {
@@ -159,109 +159,68 @@ pub(crate) async fn preview<S: Worm>(
     let decision = decide(environment, &leak);
     let Some(seen) = look(&leak, environment).await.map_err(Transient::of)? else { return Ok(planned(&leak, gone(&leak).2)) };
     let cause = record::cause(environment, calls::now(), &leak);
-    let rule = rule(environment, &leak, &decision, &cause, invocation, (1, Denies::default(), false));
-    let plan = rule.and_then(|rule| revoke(rule, &leak, seen));
+    let case = cause.case(&leak.incident, &leak.account, &decision, environment.playbook.digest(), 1);
+    let plan = revoke(rule(environment, &leak, region, case, (Denies::default(), false)), &leak, seen);
     Ok(Told { rule: Some(decision.rule.clone()), plan: plan.map(|plan| plan.to_string()), ..planned(&leak, decision.to_string()) })
 }
 
-fn rule<S: Worm>(
+fn rule<S>(
     environment: &Environment<S>,
     leak: &Leak,
-    decision: &Decision,
-    cause: &Cause,
-    invocation: &Invocation,
-    (attempt, standing, attachments_full): (u32, Denies, bool),
-) -> Option<Rule> {
-    let region = leak_region(invocation)?;
+    region: &Region,
+    case: Case,
+    (standing, attachments_full): (Denies, bool),
+) -> Rule {
     let seen = leak.finding.as_ref().and_then(|finding| finding.last_seen);
-    Some(Rule {
-        case: Case {
-            incident: leak.incident.clone(),
-            signal: leak.id.clone(),
-            account: leak.account.clone(),
-            rule: decision.rule.clone(),
-            playbook: environment.playbook.digest(),
-            intent: cause.key.sibling(attempt, Kind::Intent).to_string(),
-            now: calls::now(),
-        },
-        region,
+    Rule {
+        case,
+        region: region.clone(),
         deny_policy: environment.deny_policy.clone(),
         standing,
         reported: seen.unwrap_or(leak.at),
         since: leak.since,
         attachments_full,
-    })
-}
-
-/// Instances are in the Region of the function, which GuardDuty's findings come to.
-fn leak_region(invocation: &Invocation) -> Option<Region> {
-    invocation.home.as_ref().map(|(_, region)| region.clone())
+    }
 }
 
 /// Ends the credential of a leak, if the playbook says so.
 pub(crate) async fn end<S: Worm>(leak: Leak, invocation: &Invocation, environment: &Environment<S>) -> Result<Told, Transient> {
     let (received, mark) = (calls::now(), environment.calls.mark());
     let decision = decide(environment, &leak);
-    let early = if decision.verdict != Verdict::Do {
-        Some(verdict(&decision))
-    } else if !is_home(&leak, invocation) || leak_region(invocation).is_none() {
-        Some(elsewhere(&leak))
-    } else {
-        None
-    };
-    if let Some(said) = early {
-        environment.docket.vouch().await;
-        let cause = record::cause(environment, received, &leak);
-        return decline(environment, &cause, &leak, decision, said).await;
+    if decision.verdict != Verdict::Do {
+        let said = verdict(&decision);
+        return decline_at_once(environment, received, &leak, decision, said).await;
     }
+    let Some(region) = home(&leak, invocation) else {
+        return decline_at_once(environment, received, &leak, decision, elsewhere(&leak)).await;
+    };
 
     // Only a bare key costs this round trip: every other report says whose it is.
-    let mut leak = match named(leak.clone(), environment).await {
+    let told = leak.clone();
+    let mut leak = match named(leak, environment).await {
         Ok(Some(leak)) => leak,
-        Ok(None) => {
-            environment.docket.vouch().await;
-            let cause = record::cause(environment, received, &leak);
-            return decline(environment, &cause, &leak, decision, gone(&leak)).await;
-        }
+        Ok(None) => return decline_at_once(environment, received, &told, decision, gone(&told)).await,
         Err(trouble) => {
-            environment.docket.vouch().await;
-            let cause = record::cause(environment, received, &leak);
-            return unobserved(environment, &cause, &leak, decision, &trouble).await;
+            let said = unobserved(&told, &trouble)?;
+            return decline_at_once(environment, received, &told, decision, said).await;
         }
     };
-    let decision = if matches!(leak.credential, Credential::Root { .. }) { decide(environment, &leak) } else { decision };
-    if decision.verdict != Verdict::Do {
-        environment.docket.vouch().await;
-        let cause = record::cause(environment, received, &leak);
-        return decline(environment, &cause, &leak, decision.clone(), verdict(&decision)).await;
-    }
-    // Whom the report names is looked at at once; if the key is somebody else's by now, that one is, once more.
-    let named = leak.clone();
-    let (seen, claimed, held_now, ()) = {
+    // Whom the report names is looked at at once, and IAM asked beside it whether the key is still theirs. If not, whoever has it is
+    // looked at instead, by IAM's own word this time.
+    let mut asked = leak != told;
+    let (claim, seen, claimed) = loop {
         let claim = claim_of(&leak, invocation, received, environment);
-        tokio::join!(
-            look(&named, environment),
-            claimed(&claim, environment),
-            holder(&named, environment),
-            environment.docket.vouch()
-        )
-    };
-    let moved = held_now != Holder::Unknown && held_by(leak.clone(), held_now.clone()).credential != leak.credential;
-    let (claim, seen, claimed) = if moved {
-        if matches!(claimed, Ok((Claimed::Ours(_), _))) {
-            let _runs_out_by_itself = environment.holds.let_go(&claim_of(&leak, invocation, received, environment)).await;
+        let holder = async { if asked { Holder::Unknown } else { holder(&leak, environment).await } };
+        let (seen, claimed, holder, ()) =
+            tokio::join!(look(&leak, environment), claimed(&claim, environment), holder, environment.docket.vouch());
+        let now = held_by(leak.clone(), holder);
+        if now == leak {
+            break (claim, seen, claimed);
         }
-        leak = held_by(leak, held_now);
-        if matches!(leak.credential, Credential::Root { .. }) {
-            let decision = decide(environment, &leak);
-            let cause = record::cause(environment, received, &leak);
-            return decline(environment, &cause, &leak, decision.clone(), verdict(&decision)).await;
+        if let Ok((Claimed::Ours(row), _)) = claimed {
+            Held::new(&environment.docket, &environment.holds, claim, Some(row)).let_go().await;
         }
-        let claim = claim_of(&leak, invocation, received, environment);
-        let (seen, claimed) = tokio::join!(look(&leak, environment), self::claimed(&claim, environment));
-        (claim, seen, claimed)
-    } else {
-        (claim_of(&leak, invocation, received, environment), seen, claimed)
+        (leak, asked) = (now, true);
     };
     let (row, seen) = match claimed {
         Ok((Claimed::Ours(row), at_once)) => {
@@ -271,7 +230,7 @@ pub(crate) async fn end<S: Worm>(leak: Leak, invocation: &Invocation, environmen
         }
         Ok((Claimed::Busy { until }, _)) => return Err(Transient(format!("another invocation works on it until {until}"))),
         Ok((Claimed::Done { outcome }, _)) => {
-            let mut told = told(&leak, (Said::AlreadyDone, Attention::None, "this report has its outcome".to_owned()));
+            let mut told = self::told(&leak, (Said::AlreadyDone, Attention::None, "this report has its outcome".to_owned()));
             told.records.push(outcome);
             return Ok(told);
         }
@@ -280,16 +239,28 @@ pub(crate) async fn end<S: Worm>(leak: Leak, invocation: &Invocation, environmen
             (None, seen)
         }
     };
-    // The minute in a record's key is that of the first claim: a retry computes the same key.
-    let first = row.as_ref().and_then(|row| row.first_claimed(&claim.finding, claim.updated_at)).unwrap_or(received);
-    let cause = record::cause(environment, first, &leak);
+    let held = Held::new(&environment.docket, &environment.holds, claim, row);
+    let cause = record::cause(environment, held.first_claimed(), &leak);
     let observed = calls::now();
-    let work = Work { environment, leak, cause, claim, row, mark, received, observed };
-    let answer = work.decide_and_act(seen, decision, invocation).await;
+    let work = Work { environment, leak, region, cause, held, mark, received, observed };
+    let answer = work.decide_and_act(seen).await;
     if answer.is_err() {
-        work.let_go().await;
+        work.held.let_go().await;
     }
     answer
+}
+
+/// Records that nothing is changed where nothing is claimed either.
+async fn decline_at_once<S: Worm>(
+    environment: &Environment<S>,
+    received: Timestamp,
+    leak: &Leak,
+    decision: Decision,
+    said: (Said, Attention, String),
+) -> Result<Told, Transient> {
+    environment.docket.vouch().await;
+    let cause = record::cause(environment, received, leak);
+    decline(environment, &cause, leak, decision, said).await
 }
 
 fn claim_of<S: Worm>(leak: &Leak, invocation: &Invocation, received: Timestamp, environment: &Environment<S>) -> Claim {
@@ -329,33 +300,23 @@ async fn decline<S: Worm>(
     decision: Decision,
     (said, attention, reason): (Said, Attention, String),
 ) -> Result<Told, Transient> {
-    // Nothing is done here, whatever the playbook would have had done.
-    let cause = cause.clone().decided(&decision).claiming(environment.playbook.deciding());
+    let Environment { docket, playbook, .. } = environment;
     let rule = decision.rule.clone();
-    let (signal, redacted) = stripped(environment.docket.redactor(), leak);
-    let reason = environment.docket.redactor().text(&reason).0;
+    let (signal, redacted) = stripped(docket.redactor(), leak);
+    let reason = docket.redactor().text(&reason).0;
     let steps = if matches!(said, Said::AskHuman | Said::NeedsHuman) { by_hand(leak) } else { Vec::new() };
     let body = DecisionBody { decision, signal, reason: reason.clone(), by_hand: steps.clone(), redacted };
-    let draft = cause.draft(Kind::Decision, 1, environment.playbook.digest(), body);
-    let recorded = environment.docket.recorder().await.intent(draft).await.map_err(Transient::of)?;
+    let link = docket.decline(cause, body, playbook.deciding(), playbook.digest()).await.map_err(Transient::of)?;
     let mut told = told(leak, (said, attention, reason));
     (told.rule, told.by_hand) = (Some(rule), steps);
-    told.records.push(recorded.link().key.to_string());
+    told.records.push(link.key.to_string());
     Ok(told)
 }
 
-async fn unobserved<S: Worm>(
-    environment: &Environment<S>,
-    cause: &Cause,
-    leak: &Leak,
-    decision: Decision,
-    trouble: &Trouble,
-) -> Result<Told, Transient> {
+/// What it amounts to that IAM could not be asked: it is tried again where that can help.
+fn unobserved(leak: &Leak, trouble: &Trouble) -> Result<(Said, Attention, String), Transient> {
     let reason = format!("could not observe {}: {trouble}", leak.credential);
-    if trouble.kind.passes() {
-        return Err(Transient(reason));
-    }
-    decline(environment, cause, leak, decision, (Said::NeedsHuman, Attention::Page, reason)).await
+    if trouble.kind.passes() { Err(Transient(reason)) } else { Ok((Said::NeedsHuman, Attention::Page, reason)) }
 }
 
 /// What one pass came to.
@@ -390,69 +351,54 @@ fn own_deny(plan: &Revocation) -> BTreeMap<IncidentId, String> {
 struct Work<'a, S> {
     environment: &'a Environment<S>,
     leak: Leak,
+    region: &'a Region,
     cause: Cause,
-    claim: Claim,
-    row: Option<Row>,
+    held: Held<'a, S>,
     mark: Mark,
     received: Timestamp,
     observed: Timestamp,
 }
 
 impl<S: Worm> Work<'_, S> {
-    async fn decide_and_act(
-        &self,
-        seen: Result<Option<Principal>, Trouble>,
-        decision: Decision,
-        invocation: &Invocation,
-    ) -> Result<Told, Transient> {
-        let seen = match seen {
-            Ok(Some(seen)) => seen,
-            Ok(None) => return self.decline(decision, missing(&self.leak)).await,
-            Err(trouble) if trouble.kind.passes() => {
-                return Err(Transient(format!("could not observe {}: {trouble}", self.leak.credential)));
-            }
-            Err(trouble) => {
-                let reason = format!("could not observe {}: {trouble}", self.leak.credential);
-                return self.decline(decision, (Said::NeedsHuman, Attention::Page, reason)).await;
-            }
-        };
-        // A bare key has a user by now, who may be protected.
-        let decision = if decide(self.environment, &self.leak).verdict == Verdict::Do {
-            decision
-        } else {
-            let decision = decide(self.environment, &self.leak);
+    async fn decide_and_act(&self, seen: Result<Option<Principal>, Trouble>) -> Result<Told, Transient> {
+        // By the name that IAM gives: a bare key's user may be protected, and a key may be root's.
+        let decision = decide(self.environment, &self.leak);
+        if decision.verdict != Verdict::Do {
             let said = verdict(&decision);
             return self.decline(decision, said).await;
-        };
-        self.act(seen, &decision, invocation).await
+        }
+        match seen {
+            Ok(Some(seen)) => self.act(seen, &decision).await,
+            Ok(None) => self.decline(decision, missing(&self.leak)).await,
+            Err(trouble) => self.decline(decision, unobserved(&self.leak, &trouble)?).await,
+        }
     }
 
     async fn decline(&self, decision: Decision, said: (Said, Attention, String)) -> Result<Told, Transient> {
         let told = decline(self.environment, &self.cause, &self.leak, decision, said).await?;
         let outcome = told.records.first().cloned().unwrap_or_default();
-        self.conclude(&Conclusion { outcome, ..Conclusion::default() }).await;
+        self.held.conclude(&Conclusion { outcome, ..Conclusion::default() }).await;
         Ok(told)
     }
 
     /// What other incidents need on the same role, by the table.
     fn standing(&self) -> Denies {
-        let rows = self.row.iter().flat_map(|row| &row.denies);
+        let rows = self.held.row().into_iter().flat_map(|row| &row.denies);
         let read = rows.filter_map(|(incident, text)| Some((incident.clone(), serde_json::from_str(text).ok()?)));
         Denies(read.collect())
     }
 
     /// Plan, record, apply, read back, record; once more if a step has shown that it has to be done another way.
-    async fn act(&self, mut seen: Principal, decision: &Decision, invocation: &Invocation) -> Result<Told, Transient> {
+    async fn act(&self, mut seen: Principal, decision: &Decision) -> Result<Told, Transient> {
         let (mut records, mut degraded) = (Vec::new(), Vec::new());
-        let mut waiting = self.file_parked().await;
+        let mut waiting = self.held.file_parked().await;
         let mut full = false;
         let mut pass = 1;
         loop {
             let key = self.cause.key.sibling(pass, Kind::Intent);
-            let Some(rule) = rule(self.environment, &self.leak, decision, &self.cause, invocation, (pass, self.standing(), full))
-            else {
-                return Err(Transient("Lambda did not say in which Region this function runs".to_owned()));
-            };
+            let (incident, account) = (&self.leak.incident, &self.leak.account);
+            let case = self.cause.case(incident, account, decision, self.environment.playbook.digest(), pass);
+            let rule = rule(self.environment, &self.leak, self.region, case, (self.standing(), full));
             let Some(mut plan) = revoke(rule, &self.leak, seen.clone()) else {
                 // The playbook has asked for a procedure: this does not happen.
                 return self.decline(decision.clone(), elsewhere(&self.leak)).await;
@@ -475,21 +421,9 @@ impl<S: Worm> Work<'_, S> {
             }
             let mut told = self.conclude_with(passed, decision).await?;
             (told.records, told.degraded) = (records, degraded);
-            told.degraded.extend(self.degraded().await);
+            told.degraded.extend(self.held.degraded("principal").await);
             return Ok(told);
         }
-    }
-
-    /// What else is not as it should be, and a person should know beside the end state.
-    async fn degraded(&self) -> Vec<String> {
-        let mut said = Vec::new();
-        if !self.environment.docket.recorder().await.endorsed() {
-            said.push("KMS did not vouch for this session: its records are signed, but nothing says by whom".to_owned());
-        }
-        if self.row.is_none() {
-            said.push("the table of holds did not answer: nothing holds the principal".to_owned());
-        }
-        said
     }
 
     /// Records the plan, runs it, reads back and records what became of it. A plan that still waits to be filed is run in its place.
@@ -500,30 +434,22 @@ impl<S: Worm> Work<'_, S> {
         pass: u32,
         waiting: Option<Recorded<Revocation>>,
     ) -> Result<Passed, Transient> {
-        let Environment { iam, holds, docket, playbook, deny_policy, .. } = self.environment;
+        let Environment { iam, docket, playbook, .. } = self.environment;
         let cause = self.cause.clone().decided(decision);
         let noted = own_deny(&plan);
-        let note = async {
-            if self.row.is_some()
-                && let Err(error) = holds.note(&self.claim.target, &noted).await
-            {
-                docket.log(&format!("what is to be denied is not noted before it is: {error}"));
-            }
-        };
-        let (intended, ()) = tokio::join!(self.intend(&cause, plan, pass, waiting), note);
+        let (intended, ()) = tokio::join!(self.intend(&cause, plan, pass, waiting), self.held.note(&noted));
         let Intended { recorded, late, superseded } = intended?;
         let intended = calls::now();
 
-        let park = docket.park(holds, &self.claim.target, late.as_ref());
-        let (done, parked) = tokio::join!(iam.apply(&recorded), park);
+        let (done, parked) = tokio::join!(iam.apply(&recorded), self.held.park(late.as_ref()));
         let denied = calls::now();
 
-        let mut outcome = self.read_back(&recorded, &done, deny_policy).await;
+        let mut outcome = self.read_back(&recorded, &done).await;
         let read_back = calls::now();
 
         let mut recorder = docket.recorder().await;
-        let (target, state) = (&self.claim.target, outcome.state);
-        let standing = Docket::settle(&mut recorder, holds, target, &recorded, (late, parked), &state).await;
+        let state = outcome.state;
+        let standing = self.held.settle(&mut recorder, &recorded, (late, parked), &state).await;
         if standing.lost {
             outcome.state = RevocationState::Unverifiable;
         }
@@ -543,7 +469,7 @@ impl<S: Worm> Work<'_, S> {
             round_trips: RoundTrips::count(&self.environment.calls, self.mark),
             calls: self.environment.calls.since(self.mark),
             evidence: standing.words,
-            hold: if self.row.is_some() { "claimed" } else { "not available" }.to_owned(),
+            hold: self.held.words().to_owned(),
         };
         // What an earlier run planned, and was no longer enough, has this outcome too: it is not left open.
         for old in &superseded {
@@ -589,23 +515,20 @@ impl<S: Worm> Work<'_, S> {
     }
 
     /// Looks until IAM shows what it accepted, or long enough.
-    async fn read_back(&self, recorded: &Recorded<Revocation>, done: &[plan::Done], deny_policy: &str) -> RevocationOutcome {
-        let mut looks = 1;
-        // An attached policy denies what its text says: it is read before anything is called ended by it.
-        let holds = match &recorded.value().before {
-            Principal::User(_) => self.environment.iam.denies_everything(deny_policy).await,
-            Principal::Role(_) => Some(true),
+    async fn read_back(&self, recorded: &Recorded<Revocation>, done: &[plan::Done]) -> RevocationOutcome {
+        let Environment { iam, deny_policy, .. } = self.environment;
+        // An attached policy denies what its text says: that is read before anything is called ended by it.
+        let deny = match &recorded.value().before {
+            Principal::User(_) => iam.deny(deny_policy).await,
+            Principal::Role(_) => Deny::Unread,
         };
+        let refused = |done: &plan::Done| matches!(&done.did, plan::Did::Failed(trouble) if !trouble.kind.passes());
+        let mut looks = 1;
         loop {
             let after = look(&self.leak, self.environment).await.ok().flatten();
-            let policy = if holds == Some(true) { deny_policy } else { "" };
-            let mut outcome = judge_revocation(recorded.value(), done.to_vec(), after.as_ref(), policy);
-            if holds == Some(false) {
-                outcome.left_open.push(format!("{deny_policy} does not deny everything: somebody has changed it"));
-                return outcome;
-            }
-            let refused = |done: &plan::Done| matches!(&done.did, plan::Did::Failed(trouble) if !trouble.kind.passes());
-            if outcome.state == RevocationState::Revoked || looks >= LOOKS || done.iter().any(refused) {
+            let outcome = judge_revocation(recorded.value(), done.to_vec(), after.as_ref(), &deny);
+            let hopeless = deny == Deny::Changed || done.iter().any(refused);
+            if outcome.state == RevocationState::Revoked || looks >= LOOKS || hopeless {
                 return outcome;
             }
             looks += 1;
@@ -621,7 +544,7 @@ impl<S: Worm> Work<'_, S> {
         let plan = recorded.value();
         let denies = own_deny(plan);
         let holds = outcome.state != RevocationState::NotRevoked;
-        self.conclude(&Conclusion { outcome: key, denies, holds, ..Conclusion::default() }).await;
+        self.held.conclude(&Conclusion { outcome: key, denies, holds, ..Conclusion::default() }).await;
 
         let ended = outcome.state == RevocationState::Revoked;
         let open = open(&outcome);
@@ -637,37 +560,6 @@ impl<S: Worm> Work<'_, S> {
         told.survives = outcome.survives;
         told.by_hand = plan.by_hand.clone();
         Ok(told)
-    }
-
-    /// Files what earlier runs could only park. Gives back the plans that must go on waiting.
-    async fn file_parked(&self) -> BTreeMap<RecordKey, Recorded<Revocation>> {
-        let mut waiting = BTreeMap::new();
-        for (key, bytes) in self.row.iter().flat_map(|row| &row.parked) {
-            let Ok(record) = key.parse::<RecordKey>() else { continue };
-            let recorder = self.environment.docket.recorder().await;
-            if recorder.file(&record, bytes).await {
-                let _filed_again_next_time = self.environment.holds.unpark(&self.claim.target, key).await;
-            } else if let Some(recorded) = recorder.parked(&record, bytes) {
-                waiting.insert(record, recorded);
-            }
-        }
-        waiting
-    }
-
-    async fn conclude(&self, conclusion: &Conclusion) {
-        if self.row.is_some()
-            && let Err(error) = self.environment.holds.conclude(&self.claim, conclusion).await
-        {
-            self.environment.docket.log(&format!("the hold is not concluded, a redelivery will look again: {error}"));
-        }
-    }
-
-    async fn let_go(&self) {
-        if self.row.is_some()
-            && let Err(error) = self.environment.holds.let_go(&self.claim).await
-        {
-            self.environment.docket.log(&format!("the lease runs out by itself: {error}"));
-        }
     }
 }
 
@@ -687,6 +579,7 @@ fn advice(trouble: &Trouble) -> &'static str {
         (TroubleKind::Refused, "LimitExceeded") => {
             ": the principal's policies have reached IAM's size limit; remove an inline policy, then run this again"
         }
+        (_, plan::revoke::DENY_CHANGED) => ": somebody has changed what the deny-all policy says; put it back, then run this again",
         (TroubleKind::Denied, _) => ": an SCP, a boundary or the role's own policy keeps this function from it",
         _ => "",
     }

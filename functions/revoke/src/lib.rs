@@ -6,17 +6,14 @@ mod environment;
 mod record;
 mod request;
 
-use docket::Cause;
-use evidence::{Kind, Subject};
 use evidence_store::Worm;
 use futures_util::StreamExt as _;
-use ids::SignalId;
 use responder::{Attention, Invocation, Transient};
-use signal::{ByHand, Leak, Refused, Strip};
+use signal::{ByHand, Leak, Refused};
 
 pub use answer::{Answer, Said, Told};
 pub use environment::Environment;
-pub use record::{DecisionBody, OutcomeBody, RefusalBody, RoundTrips, Timings};
+pub use record::{OutcomeBody, RoundTrips, Timings};
 use request::{Asked, Request};
 
 /// Answers one report: parse → observe → plan → record → apply → read back → record, for each credential that it names.
@@ -107,19 +104,10 @@ async fn preview<S: Worm>(leaks: &[Leak], invocation: &Invocation, environment: 
     Ok(Answer::of(told))
 }
 
-/// Records a report that was not understood, so that a person can look at it. Trying again would not make it clearer.
-async fn refuse<S: Worm>(mut refused: Refused, environment: &Environment<S>) -> Result<Answer, Transient> {
-    environment.docket.vouch().await;
-    let mut strip = Strip::new(environment.docket.redactor());
-    strip.refused(&mut refused);
-    let redacted = strip.done();
-    let signal = SignalId::of_bytes(&refused.sha256);
-    let subject = vec![Subject::new("event", refused.sha256)];
-    let cause = Cause::new(environment.docket.function(), calls::now(), None, signal, subject);
-    let reason = refused.to_string();
-    let draft = cause.draft(Kind::Refusal, 1, environment.playbook.digest(), RefusalBody { refused, redacted });
-    let recorded = environment.docket.recorder().await.intent(draft).await.map_err(Transient::of)?;
+/// Records a report that was not understood. Trying again would not make it clearer.
+async fn refuse<S: Worm>(refused: Refused, environment: &Environment<S>) -> Result<Answer, Transient> {
+    let (reason, link) = environment.docket.refuse(refused, environment.playbook.digest()).await.map_err(Transient::of)?;
     let mut told = Told::new(Said::Refused, Attention::Notify, reason);
-    told.records.push(recorded.link().key.to_string());
+    told.records.push(link.key.to_string());
     Ok(Answer::of(vec![told]))
 }

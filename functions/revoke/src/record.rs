@@ -9,7 +9,7 @@ use plan::revoke::RevocationOutcome;
 use playbook::Decision;
 use redact::Redactor;
 use serde::{Deserialize, Serialize};
-use signal::{Leak, Refused, Strip, Stripped};
+use signal::{Leak, Strip, Stripped};
 
 use crate::Environment;
 
@@ -79,33 +79,6 @@ impl RoundTrips {
         let before = |call: &&Call| call.service == "S3" && first_change.is_some_and(|first| call.started < first);
         Self { evidence_before_first_change: calls.iter().filter(before).count(), depth_to_denied: depth(&calls, is_change) }
     }
-}
-
-/// The body of a decision: nothing was changed, and why.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DecisionBody {
-    /// What the playbook says.
-    pub decision: Decision,
-    /// What it was about.
-    pub signal: Leak,
-    /// In our words.
-    pub reason: String,
-    /// What people have to do.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub by_hand: Vec<String>,
-    /// What was taken out of it before it was recorded.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub redacted: Vec<Stripped>,
-}
-
-/// The body of a refusal: what could be read of the report.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RefusalBody {
-    /// What was wrong, and with what.
-    pub refused: Refused,
-    /// What was taken out of it before it was recorded.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub redacted: Vec<Stripped>,
 }
 
 /// The report as it is recorded: without credentials and configured personal data. Decided is on the report as it came.

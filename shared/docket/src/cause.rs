@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use evidence::{Control, Draft, Kind, Link, RecordId, RecordKey, Subject};
-use ids::{FunctionName, IncidentId, RuleName, Sha256, SignalId, Timestamp};
+use ids::{AccountId, FunctionName, IncidentId, RuleName, Sha256, SignalId, Timestamp};
+use plan::Case;
 use playbook::Decision;
 
 /// Where this function's records of one cause go, and what they share.
@@ -51,6 +52,20 @@ impl Cause {
         let control = |control: &playbook::Control| Control { framework: control.framework.clone(), id: control.id.clone() };
         self.controls = controls.iter().map(control).collect();
         self
+    }
+
+    /// What a plan of this cause is for, under the decision that allows it. `attempt` is the intent's.
+    #[must_use]
+    pub fn case(&self, incident: &IncidentId, account: &AccountId, decision: &Decision, playbook: Sha256, attempt: u32) -> Case {
+        Case {
+            incident: incident.clone(),
+            signal: self.signal.clone(),
+            account: account.clone(),
+            rule: decision.rule.clone(),
+            playbook,
+            intent: self.key.sibling(attempt, Kind::Intent).to_string(),
+            now: calls::now(),
+        }
     }
 
     /// A record of this cause, to be signed.

@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod cause;
+mod held;
 mod late;
+mod unchanged;
 
 use std::time::Duration;
 
@@ -16,7 +18,9 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
 pub use cause::Cause;
+pub use held::Held;
 pub use late::Standing;
+pub use unchanged::{DecisionBody, RefusalBody};
 
 /// So long KMS is waited for, at the start and at each renewal.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -162,10 +162,9 @@ impl Holds {
             names.insert(format!("#e{n}"), row::original(eni));
             values.insert(format!(":e{n}"), AttributeValue::L(groups.iter().map(|group| text(group.as_str())).collect()));
         }
-        for (n, (incident, denied)) in conclusion.denies.iter().enumerate() {
-            update.push_str(&format!(", #d{n} = :d{n}"));
-            names.insert(format!("#d{n}"), row::deny(incident));
-            values.insert(format!(":d{n}"), text(denied));
+        for set in set_denies(&conclusion.denies, &mut names, &mut values) {
+            update.push_str(", ");
+            update.push_str(&set);
         }
         update.push_str(" REMOVE #claim");
         self.update("a conclusion", &claim.target, update, names, values).await?;
@@ -222,12 +221,8 @@ impl Holds {
         if denies.is_empty() {
             return Ok(());
         }
-        let (mut sets, mut names, mut values) = (Vec::new(), HashMap::new(), HashMap::new());
-        for (n, (incident, denied)) in denies.iter().enumerate() {
-            sets.push(format!("#d{n} = :d{n}"));
-            names.insert(format!("#d{n}"), row::deny(incident));
-            values.insert(format!(":d{n}"), text(denied));
-        }
+        let (mut names, mut values) = (HashMap::new(), HashMap::new());
+        let sets = set_denies(denies, &mut names, &mut values);
         self.update("what is to be denied", target, format!("SET {}", sets.join(", ")), names, values).await
     }
 
@@ -302,6 +297,20 @@ impl Holds {
             .map(drop)
             .map_err(|error| failed(doing, &error))
     }
+}
+
+/// The parts of an update that set what is denied, one for each incident.
+fn set_denies(
+    denies: &BTreeMap<IncidentId, String>,
+    names: &mut HashMap<String, String>,
+    values: &mut HashMap<String, AttributeValue>,
+) -> Vec<String> {
+    let set = |(n, (incident, denied)): (usize, (&IncidentId, &String))| {
+        names.insert(format!("#d{n}"), row::deny(incident));
+        values.insert(format!(":d{n}"), text(denied));
+        format!("#d{n} = :d{n}")
+    };
+    denies.iter().enumerate().map(set).collect()
 }
 
 /// Why a claim was refused, from the row as it is.

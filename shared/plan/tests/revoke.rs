@@ -5,14 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ids::{IncidentId, Sha256, SignalId, Timestamp};
 use plan::revoke::{
-    CredentialState, Denied, Denies, Key, Principal, Revocation, RevocationState, Revoke, Role, Rule, User, judge_revocation,
-    pattern_of, patterns, revoke,
+    CredentialState, DENY_CHANGED, Denied, Denies, Deny, Key, Principal, Revocation, RevocationState, Revoke, Role, Rule, User,
+    judge_revocation, pattern_of, patterns, revoke,
 };
 use plan::{Case, Did, Done, Trouble, TroubleKind};
 use proptest::prelude::*;
 use signal::{Credential, Door, Leak, parse_leaks};
 
 const DENY: &str = "arn:aws:iam::123456789012:policy/cordon-deny-all";
+
+fn holds() -> Deny {
+    Deny::Holds(DENY.to_owned())
+}
 
 fn leaks(file: &str) -> Vec<Leak> {
     let bytes = std::fs::read(format!("{}/../../events/leaks/{file}.json", env!("CARGO_MANIFEST_DIR"))).unwrap();
@@ -161,7 +165,7 @@ fn what_is_ended_already_needs_no_step() {
     ended.keys.iter_mut().for_each(|key| key.active = false);
     let plan = plan_for(&leak, Principal::User(ended.clone()));
     assert_eq!(plan.steps, []);
-    let outcome = judge_revocation(&plan, Vec::new(), Some(&Principal::User(ended)), DENY);
+    let outcome = judge_revocation(&plan, Vec::new(), Some(&Principal::User(ended)), &holds());
     assert_eq!(outcome.state, RevocationState::Revoked);
 }
 
@@ -220,25 +224,40 @@ fn the_judge_goes_by_what_was_read_back() {
     let plan = plan_for(&leak, Principal::User(user()));
     let done = |step| Done { step, did: Did::Accepted, request_id: None };
     let all: Vec<Done> = (0..plan.steps.len()).map(done).collect();
-    let accepted = judge_revocation(&plan, all.clone(), Some(&Principal::User(user())), DENY);
+    let accepted = judge_revocation(&plan, all.clone(), Some(&Principal::User(user())), &holds());
     assert_eq!(accepted.state, RevocationState::NotRevoked, "accepted is not effective");
     assert!(accepted.worth_another_try());
 
     let mut denied = user();
     denied.attached.insert(DENY.to_owned());
-    let half = judge_revocation(&plan, all.clone(), Some(&Principal::User(denied.clone())), DENY);
+    let half = judge_revocation(&plan, all.clone(), Some(&Principal::User(denied.clone())), &holds());
     assert_eq!(half.state, RevocationState::Partial);
 
     denied.keys.iter_mut().for_each(|key| key.active = key.id.as_str().ends_with("OLD2"));
     denied.keys.push(key("AKIARZPUZDIKFJNBNEW3", true, "2026-11-21T02:10:07Z"));
-    let ended = judge_revocation(&plan, all.clone(), Some(&Principal::User(denied)), DENY);
+    let ended = judge_revocation(&plan, all.clone(), Some(&Principal::User(denied)), &holds());
     assert_eq!(ended.state, RevocationState::Revoked);
     assert!(ended.left_open.iter().any(|open| open.contains("AKIARZPUZDIKFJNBNEW3")), "{ended:?}");
-    assert_eq!(judge_revocation(&plan, all, None, DENY).state, RevocationState::Unverifiable);
+    assert_eq!(judge_revocation(&plan, all, None, &holds()).state, RevocationState::Unverifiable);
+
+    // A policy whose text is another denies nobody, and trying again would not change that; one that cannot be read may hold.
+    let mut denied = user();
+    denied.attached.insert(DENY.to_owned());
+    denied.keys.iter_mut().for_each(|key| key.active = false);
+    let (seen, all) = (Principal::User(denied), (0..plan.steps.len()).map(done).collect::<Vec<_>>());
+    let changed = judge_revocation(&plan, all.clone(), Some(&seen), &Deny::Changed);
+    let end = changed.credentials.first().unwrap();
+    assert_eq!((changed.state, end.state), (RevocationState::Partial, CredentialState::Alive));
+    assert_eq!(end.trouble.as_ref().map(|trouble| trouble.code.as_str()), Some(DENY_CHANGED));
+    assert!(!changed.worth_another_try());
+    let unread = judge_revocation(&plan, all, Some(&seen), &Deny::Unread);
+    let end = unread.credentials.first().unwrap();
+    assert_eq!((unread.state, end.state), (RevocationState::Partial, CredentialState::Unknown));
+    assert!(unread.worth_another_try());
 
     let refused =
         Done { step: 0, did: Did::Failed(Trouble { kind: TroubleKind::Denied, code: "AccessDenied".into() }), request_id: None };
-    let refused = judge_revocation(&plan, vec![refused], Some(&Principal::User(user())), DENY);
+    let refused = judge_revocation(&plan, vec![refused], Some(&Principal::User(user())), &holds());
     assert_eq!(refused.credentials.first().map(|end| end.state), Some(CredentialState::Alive));
     assert!(!refused.worth_another_try());
 }

@@ -6,7 +6,7 @@ use aws_sdk_iam::types::StatusType;
 use calls::{incomplete, trouble};
 use ids::{AccessKeyId, RoleName, Timestamp, UserName};
 use percent_encoding::percent_decode_str;
-use plan::revoke::{Denies, Key, Principal, Role, User};
+use plan::revoke::{Denies, Deny, Key, Principal, Role, User, denies_everything};
 use plan::{Trouble, TroubleKind};
 
 use crate::{Holder, Iam};
@@ -27,13 +27,19 @@ impl Iam {
         }
     }
 
-    /// Whether the policy that denies everything still says so, and nothing else. None if IAM does not answer.
-    pub async fn denies_everything(&self, policy: &str) -> Option<bool> {
-        let answer = self.client.get_policy().policy_arn(policy).send().await.ok()?;
-        let version = answer.policy()?.default_version_id()?.to_owned();
-        let answer = self.client.get_policy_version().policy_arn(policy).version_id(version).send().await.ok()?;
-        let document = decoded(answer.policy_version()?.document()?);
-        Some(plan::revoke::denies_everything(&document))
+    /// Whether the policy that denies everything still says so, and nothing else.
+    pub async fn deny(&self, policy: &str) -> Deny {
+        let document = async {
+            let answer = self.client.get_policy().policy_arn(policy).send().await.ok()?;
+            let version = answer.policy()?.default_version_id()?.to_owned();
+            let answer = self.client.get_policy_version().policy_arn(policy).version_id(version).send().await.ok()?;
+            answer.policy_version()?.document().map(decoded)
+        };
+        match document.await {
+            Some(document) if denies_everything(&document) => Deny::Holds(policy.to_owned()),
+            Some(_) => Deny::Changed,
+            None => Deny::Unread,
+        }
     }
 
     /// The user, with its keys and policies; none if IAM does not know it.

@@ -38,10 +38,15 @@ pub struct Door {
 /// With the reason, and with what could be read, if the event is not a well-formed GuardDuty finding of a known type, about an
 /// EC2 instance, from an account and a Region that may deliver it.
 pub fn parse(bytes: &[u8], door: &Door) -> Result<Signal, Box<Refused>> {
+    through(bytes, |event, sha256| admit(event, door, sha256))
+}
+
+/// What `admit` makes of an event; or why there is nothing to make, with what could be read of it.
+pub(crate) fn through<T>(bytes: &[u8], admit: impl FnOnce(&wire::Event, Sha256) -> Result<T, Refusal>) -> Result<T, Box<Refused>> {
     let sha256 = Sha256::of(bytes);
     let refused = |refusal, finding, account| Box::new(Refused { refusal, sha256, finding, account });
     let event = read(bytes).map_err(|refusal| refused(refusal, None, None))?;
-    admit(&event, door, sha256).map_err(|refusal| {
+    admit(&event, sha256).map_err(|refusal| {
         let detail = event.detail.get();
         let account = detail.and_then(|detail| detail.account_id.get()).or_else(|| event.account.get());
         refused(refusal, detail.and_then(|detail| detail.id.get()), account)
@@ -49,7 +54,7 @@ pub fn parse(bytes: &[u8], door: &Door) -> Result<Signal, Box<Refused>> {
 }
 
 /// JSON, and no more than that.
-pub(crate) fn read(bytes: &[u8]) -> Result<wire::Event, Refusal> {
+fn read(bytes: &[u8]) -> Result<wire::Event, Refusal> {
     if bytes.len() > MAX_EVENT_BYTES {
         return Err(Refusal::TooLarge { bytes: bytes.len() as u64, limit: MAX_EVENT_BYTES as u64 });
     }

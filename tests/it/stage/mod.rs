@@ -211,25 +211,38 @@ impl Stage {
 
     /// The hold's row of a machine, as DynamoDB has it.
     pub(crate) async fn row(&self, machine: &Machine) -> Value {
-        let asked =
-            json!({ "TableName": self.output("Table"), "Key": { "pk": { "S": self.hold_key(machine) } }, "ConsistentRead": true });
-        self.root.json("dynamodb", "DynamoDB_20120810.GetItem", &asked).await.unwrap()["Item"].clone()
+        self.held(&self.target(machine)).await
     }
 
-    fn hold_key(&self, machine: &Machine) -> String {
-        format!("hold#ec2:instance:{}:{}:{}", self.account(), self.root.region, machine.instance)
+    fn target(&self, machine: &Machine) -> String {
+        format!("ec2:instance:{}:{}:{}", self.account(), self.root.region, machine.instance)
     }
 
     /// As if the lease of a dead invocation had run out: forty seconds that no test has to wait for.
     pub(crate) async fn let_the_lease_run_out(&self, machine: &Machine) {
-        self.update_row(machine, "SET lease_until = :past", json!({ ":past": { "N": "1" } })).await;
+        self.let_the_lease_on_run_out(&self.target(machine)).await;
     }
 
     /// Changes a hold's row.
     pub(crate) async fn update_row(&self, machine: &Machine, update: &str, values: Value) {
+        self.update_held(&self.target(machine), update, values).await;
+    }
+
+    /// The row of whatever is held.
+    async fn held(&self, target: &str) -> Value {
+        let key = json!({ "pk": { "S": format!("hold#{target}") } });
+        let asked = json!({ "TableName": self.output("Table"), "Key": key, "ConsistentRead": true });
+        self.root.json("dynamodb", "DynamoDB_20120810.GetItem", &asked).await.unwrap()["Item"].clone()
+    }
+
+    async fn let_the_lease_on_run_out(&self, target: &str) {
+        self.update_held(target, "SET lease_until = :past", json!({ ":past": { "N": "1" } })).await;
+    }
+
+    async fn update_held(&self, target: &str, update: &str, values: Value) {
         let asked = json!({
             "TableName": self.output("Table"),
-            "Key": { "pk": { "S": self.hold_key(machine) } },
+            "Key": { "pk": { "S": format!("hold#{target}") } },
             "UpdateExpression": update,
             "ExpressionAttributeValues": values,
         });

@@ -155,21 +155,16 @@ impl Stage {
 
     /// The row of a principal's hold: `iam:role:…` or `iam:user:…` without the account.
     pub(crate) async fn principal_row(&self, kind: &str, name: &str) -> Value {
-        let key = format!("hold#iam:{kind}:{}:{name}", self.account());
-        let asked = json!({ "TableName": self.output("Table"), "Key": { "pk": { "S": key } }, "ConsistentRead": true });
-        self.root.json("dynamodb", "DynamoDB_20120810.GetItem", &asked).await.unwrap()["Item"].clone()
+        self.held(&self.principal(kind, name)).await
     }
 
     /// As if the lease of a dead invocation had run out.
     pub(crate) async fn let_the_principals_lease_run_out(&self, kind: &str, name: &str) {
-        let key = format!("hold#iam:{kind}:{}:{name}", self.account());
-        let asked = json!({
-            "TableName": self.output("Table"),
-            "Key": { "pk": { "S": key } },
-            "UpdateExpression": "SET lease_until = :past",
-            "ExpressionAttributeValues": { ":past": { "N": "1" } },
-        });
-        self.root.json("dynamodb", "DynamoDB_20120810.UpdateItem", &asked).await.unwrap();
+        self.let_the_lease_on_run_out(&self.principal(kind, name)).await;
+    }
+
+    fn principal(&self, kind: &str, name: &str) -> String {
+        format!("iam:{kind}:{}:{name}", self.account())
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::observed::{Principal, User};
 use super::pattern::Survivor;
 use super::steps::{Revocation, Revoke};
-use crate::{Did, Done, Trouble};
+use crate::{Did, Done, Trouble, TroubleKind};
 
 /// The end state of a revocation, from what was read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,20 @@ impl fmt::Display for RevocationState {
         fmt::Debug::fmt(self, f)
     }
 }
+
+/// What was read of the policy that denies everything, before a user is called denied by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deny {
+    /// It does: the policy's ARN.
+    Holds(String),
+    /// Its text says something else by now.
+    Changed,
+    /// Its text could not be read, or nothing depends on it.
+    Unread,
+}
+
+/// The code of the trouble with a user whom a changed policy was to deny.
+pub const DENY_CHANGED: &str = "DenyPolicyChanged";
 
 /// The state of one thing that can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,14 +85,10 @@ impl RevocationOutcome {
     /// Whether trying again can help: something failed that passes, or IAM does not show yet what it accepted.
     #[must_use]
     pub fn worth_another_try(&self) -> bool {
-        let failed = |done: &Done| match &done.did {
-            Did::Failed(trouble) => Some(trouble.kind.passes()),
-            Did::Accepted | Did::Group(_) => None,
-        };
-        let failures: Vec<bool> = self.steps.iter().filter_map(failed).collect();
-        // Nothing failed, and it does not show: IAM may need longer than we looked.
+        let troubles = self.credentials.iter().filter_map(|end| end.trouble.as_ref());
+        // Without any trouble it does not show yet: IAM may need longer than we looked.
         self.state == RevocationState::Unverifiable
-            || (self.state != RevocationState::Revoked && failures.iter().all(|passes| *passes))
+            || (self.state != RevocationState::Revoked && troubles.into_iter().all(|trouble| trouble.kind.passes()))
     }
 
     /// Whether the user has no room for one more policy (IAM user guide, "IAM and AWS STS quotas": 10 for a user).
@@ -91,9 +101,9 @@ impl RevocationOutcome {
     }
 }
 
-/// Compares what was read back with the plan. `after` is none if it could not be read.
+/// Compares what was read back with the plan. `after` is none if it could not be read; `deny` matters for users only.
 #[must_use]
-pub fn judge_revocation(plan: &Revocation, steps: Vec<Done>, after: Option<&Principal>, deny_policy: &str) -> RevocationOutcome {
+pub fn judge_revocation(plan: &Revocation, steps: Vec<Done>, after: Option<&Principal>, deny: &Deny) -> RevocationOutcome {
     let trouble = |wanted: &dyn Fn(&Revoke) -> bool| {
         steps.iter().find_map(|done| match (plan.steps.get(done.step), &done.did) {
             (Some(step), Did::Failed(trouble)) if wanted(&step.action) => Some(trouble.clone()),
@@ -115,8 +125,17 @@ pub fn judge_revocation(plan: &Revocation, steps: Vec<Done>, after: Option<&Prin
             };
             credentials.push(CredentialEnd {
                 id: format!("user {}", before.name),
-                state: state(after.map(|user| is_denied(user, deny_policy))),
-                trouble: trouble(&|action| matches!(action, Revoke::AttachDeny { .. } | Revoke::BoundByDeny { .. })),
+                state: state(match deny {
+                    Deny::Holds(policy) => after.map(|user| is_denied(user, policy)),
+                    Deny::Changed => Some(false),
+                    Deny::Unread => None,
+                }),
+                trouble: match deny {
+                    Deny::Changed => Some(Trouble { kind: TroubleKind::Refused, code: DENY_CHANGED.to_owned() }),
+                    Deny::Holds(_) | Deny::Unread => {
+                        trouble(&|action| matches!(action, Revoke::AttachDeny { .. } | Revoke::BoundByDeny { .. }))
+                    }
+                },
             });
             let disabled = plan.steps.iter().filter_map(|step| match &step.action {
                 Revoke::DisableKey { key, .. } => Some(key),

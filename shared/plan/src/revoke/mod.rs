@@ -8,7 +8,7 @@ mod patterns;
 mod steps;
 
 pub use denies::{Denied, Denies, NotOurs, denies_everything, denies_policy};
-pub use judge::{CredentialEnd, CredentialState, RevocationOutcome, RevocationState, judge_revocation};
+pub use judge::{CredentialEnd, CredentialState, DENY_CHANGED, Deny, RevocationOutcome, RevocationState, judge_revocation};
 pub use observed::{Key, Principal, Role, User};
 pub use pattern::{Pattern, Procedure, Survivor, pattern_of, patterns};
 pub use steps::{Revocation, Revoke, Rule, revoke};

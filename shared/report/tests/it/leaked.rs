@@ -6,7 +6,7 @@ use std::time::Duration;
 use evidence::{Kind, Link};
 use ids::{Sha256, Timestamp};
 use plan::revoke::{
-    Denies, Key, Principal, Revocation, RevocationOutcome, Revoke, Role, Rule, User, judge_revocation, pattern_of, revoke,
+    Denies, Deny, Key, Principal, Revocation, RevocationOutcome, Revoke, Role, Rule, User, judge_revocation, pattern_of, revoke,
 };
 use plan::{Case, Did, Done, Trouble, TroubleKind};
 use serde_json::{Value, json};
@@ -164,7 +164,7 @@ impl Course {
                 _ => {}
             }
         }
-        judge_revocation(plan, done, Some(&after), DENY)
+        judge_revocation(plan, done, Some(&after), &Deny::Holds(DENY.to_owned()))
     }
 
     /// What CloudTrail has of the steps, in their order.

@@ -27,14 +27,7 @@ const RISKS: [(&str, bool); 4] = [
 /// # Errors
 /// With the reason, and with what could be read, if the event is neither, is malformed, or is delivered by somebody who may not.
 pub fn parse_leaks(bytes: &[u8], door: &Door) -> Result<Vec<Leak>, Box<Refused>> {
-    let sha256 = Sha256::of(bytes);
-    let refused = |refusal, finding, account| Box::new(Refused { refusal, sha256, finding, account });
-    let event = door::read(bytes).map_err(|refusal| refused(refusal, None, None))?;
-    admit(&event, door, sha256).map_err(|refusal| {
-        let detail = event.detail.get();
-        let account = detail.and_then(|detail| detail.account_id.get()).or_else(|| event.account.get());
-        refused(refusal, detail.and_then(|detail| detail.id.get()), account)
-    })
+    door::through(bytes, |event, sha256| admit(event, door, sha256))
 }
 
 fn admit(event: &wire::Event, door: &Door, sha256: Sha256) -> Result<Vec<Leak>, Refusal> {
