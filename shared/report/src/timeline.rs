@@ -326,6 +326,16 @@ fn capital(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
+/// ` 2.1 s after the finding reached Cordon and 9 s after it was published`, as far as that is known.
+fn since(incident: &Incident<'_>, end: &Moment<'_>, told: Option<Timestamp>, [what, was]: [&str; 2]) -> String {
+    let after = |begin: Timestamp| duration(end.time.millis_since(begin));
+    let received = incident.received().filter(|received| received.exact && end.exact);
+    let received = received.map(|received| format!("{} after the {what} reached Cordon", after(received.time)));
+    let told = told.map(|told| format!("{} after it was {was}", after(told)));
+    let known: Vec<_> = received.into_iter().chain(told).collect();
+    if known.is_empty() { String::new() } else { format!(" {}", known.join(" and ")) }
+}
+
 /// What became of a leaked credential.
 fn summary_of_credential(incident: &Incident<'_>) -> String {
     let target = incident.target().unwrap_or_else(|| "a credential, which no readable record names,".to_owned());
@@ -345,16 +355,7 @@ fn summary_of_credential(incident: &Incident<'_>) -> String {
     match (incident.revoked(), incident.end().as_str()) {
         (Some(revoked), "Revoked") => {
             text += &format!("The end of {target} was read back");
-            let mut since = Vec::new();
-            if let Some(received) = incident.received().filter(|received| received.exact && revoked.exact) {
-                since.push(format!("{} after the report reached Cordon", duration(revoked.time.millis_since(received.time))));
-            }
-            if let Some((reported, _)) = reported {
-                since.push(format!("{} after it was made", duration(revoked.time.millis_since(reported.time))));
-            }
-            if !since.is_empty() {
-                text += &format!(" {}", since.join(" and "));
-            }
+            text += &since(incident, &revoked, reported.map(|(reported, _)| reported.time), ["report", "made"]);
             text += ": IAM denies it.";
         }
         (_, "Partial") => {
@@ -401,16 +402,8 @@ fn summary(incident: &Incident<'_>) -> String {
     match (incident.contained(), incident.end().as_str()) {
         (Some(contained), "Contained") => {
             text += &format!("{target} was contained");
-            let mut since = Vec::new();
-            if let Some(received) = incident.received().filter(|received| received.exact && contained.exact) {
-                since.push(format!("{} after the finding reached Cordon", duration(contained.time.millis_since(received.time))));
-            }
-            if let Some(published) = incident.published() {
-                since.push(format!("{} after it was published", duration(contained.time.millis_since(published.time))));
-            }
-            if !since.is_empty() {
-                text += &format!(" {}", since.join(" and "));
-            }
+            let published = incident.published().map(|published| published.time);
+            text += &since(incident, &contained, published, ["finding", "published"]);
             text += &format!(": {sealed} of {} read back in a sealed security group without rules.", count(attached, "interface"));
         }
         (_, end @ ("Partial" | "NotContained")) => {

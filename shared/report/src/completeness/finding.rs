@@ -61,6 +61,14 @@ pub struct Finding {
     pub request_id: Option<String>,
 }
 
+impl Finding {
+    /// A finding about a call that CloudTrail tells of. No record and no intent is named.
+    pub(super) fn about(event: &Event, kind: FindingKind, what: String) -> Self {
+        let (call, request_id) = (Some(Called::of(event)), event.request_id.as_deref().map(clean));
+        Self { kind, what, call, record: None, intent: None, request_id }
+    }
+}
+
 /// A call as CloudTrail tells of it, cleaned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Called {

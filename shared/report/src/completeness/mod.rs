@@ -248,9 +248,7 @@ impl Own {
             _ => None,
         }
     }
-}
 
-impl Own {
     /// Its own objects, by bucket and key: anything else that it writes is a change like any other.
     fn object(bucket: Option<&str>, key: &str, by: &Responder, places: &Places) -> Option<Self> {
         let within = |known: &Option<String>| known.as_deref().is_none_or(|known| bucket == Some(known));
@@ -369,12 +367,13 @@ impl Reconciliation {
         claim.seen = true;
         if !wrong.is_empty() {
             let finding = Finding {
-                kind: FindingKind::Contradicted,
-                what: format!("CloudTrail contradicts the record: {}", wrong.join("; ")),
-                call: Some(Called::of(event)),
                 record: Some(claim.record.clone()),
-                intent: None,
                 request_id: claim.request_id.clone(),
+                ..Finding::about(
+                    event,
+                    FindingKind::Contradicted,
+                    format!("CloudTrail contradicts the record: {}", wrong.join("; ")),
+                )
             };
             self.find(finding);
         }
@@ -422,26 +421,16 @@ impl Reconciliation {
         });
         let finding = match open {
             Some(open) if self.question.now < open.due => return add(&mut self.compared.under_way),
-            Some(open) => Finding {
-                kind: FindingKind::Unconcluded,
-                what: format!("an intent announced this change, and its outcome, due at {}, is not in the evidence", open.due),
-                call: Some(Called::of(event)),
-                record: None,
-                intent: Some(open.intent.clone()),
-                request_id: event.request_id.as_deref().map(clean),
-            },
+            Some(open) => {
+                let what = format!("an intent announced this change, and its outcome, due at {}, is not in the evidence", open.due);
+                Finding { intent: Some(open.intent.clone()), ..Finding::about(event, FindingKind::Unconcluded, what) }
+            }
             None => {
                 let after = self.claims.newest.is_none_or(|newest| newest < event.time);
                 let after = if after { "; it is later than every record here: was the evidence taken before it?" } else { "" };
                 let hint = self.question.places.hint(event).unwrap_or(after.to_owned());
-                Finding {
-                    kind: FindingKind::Unannounced,
-                    what: format!("no record names this call, and no open intent announced it{hint}"),
-                    call: Some(Called::of(event)),
-                    record: None,
-                    intent: None,
-                    request_id: event.request_id.as_deref().map(clean),
-                }
+                let what = format!("no record names this call, and no open intent announced it{hint}");
+                Finding::about(event, FindingKind::Unannounced, what)
             }
         };
         self.find(finding);
@@ -464,14 +453,8 @@ impl Reconciliation {
                 if event.key.as_ref().is_some_and(|key| self.question.places.copy_keys.contains(key)) {
                     return add(&mut writes.copies);
                 }
-                self.find(Finding {
-                    kind: FindingKind::Missing,
-                    what: format!("the checkpoint over {size} leaves was copied, and is not in the evidence"),
-                    call: Some(Called::of(event)),
-                    record: None,
-                    intent: None,
-                    request_id: event.request_id.as_deref().map(clean),
-                });
+                let what = format!("the checkpoint over {size} leaves was copied, and is not in the evidence");
+                self.find(Finding::about(event, FindingKind::Missing, what));
             }
             Own::Put => {
                 writes.note_put(event);
@@ -479,14 +462,8 @@ impl Reconciliation {
                 if self.claims.records.contains(&key) {
                     return add(&mut writes.put_and_here);
                 }
-                self.find(Finding {
-                    kind: FindingKind::Missing,
-                    what: "this record was written, and is not in the evidence".to_owned(),
-                    call: Some(Called::of(event)),
-                    record: Some(key),
-                    intent: None,
-                    request_id: event.request_id.as_deref().map(clean),
-                });
+                let what = "this record was written, and is not in the evidence".to_owned();
+                self.find(Finding { record: Some(key), ..Finding::about(event, FindingKind::Missing, what) });
             }
             Own::Books => add(&mut writes.bookkeeping),
         }
