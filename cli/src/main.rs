@@ -17,6 +17,7 @@ mod spool;
 mod tokens;
 mod tokens_command;
 mod trust_command;
+mod webhook_command;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -43,6 +44,8 @@ enum Command {
     /// End a leaked credential, by the procedure of its kind.
     Revoke(revoke_command::Revoke),
     RevokeTokens(tokens_command::RevokeTokens),
+    #[command(subcommand)]
+    Webhook(webhook_command::Webhook),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Prepare(command) => function::prepare(&command),
         Command::Revoke(command) => revoke_command::run(&command),
         Command::RevokeTokens(command) => tokens_command::run(&command),
+        Command::Webhook(command) => webhook_command::run(&command),
     };
     done.unwrap_or_else(|error| {
         // `cordon … | head`: the reader has enough and is told nothing. What the answer would have been is unknown: not 0.

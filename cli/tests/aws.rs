@@ -17,6 +17,8 @@ fn commands(event: &str) -> Vec<(Vec<&str>, i32)> {
     vec![
         (vec!["prepare", "--function", "cordon"], 1),
         (vec!["plan", "--live", "--function", "cordon", "--event", event], 1),
+        (vec!["webhook", "list", "--keys", "doors"], 1),
+        (vec!["webhook", "open", "falco", "--keys", "doors"], 1),
         (vec!["evidence", "verify", bucket], 1),
         (vec!["evidence", "archive", bucket, "archive"], 1),
         (vec!["evidence", "proof", RECORD, bucket], 1),

@@ -24,4 +24,5 @@ mod sealing;
 mod stage;
 mod strangers;
 mod troubles;
+mod webhooks;
 mod workspace;

@@ -23,7 +23,12 @@ from venvs import venv
 
 STACK = "cordon"
 # Each function's name, and the output that names it where it is deployed.
-FUNCTIONS = {"quarantine": "FunctionName", "revoke": "RevokeFunctionName", "seal": "SealFunctionName"}
+FUNCTIONS = {
+    "quarantine": "FunctionName",
+    "revoke": "RevokeFunctionName",
+    "intake": "IntakeFunctionName",
+    "seal": "SealFunctionName",
+}
 # Whom the bucket's policy lets write the keyring, and what responders run.
 KEYRING, RESPONDER = "cordon-keyring", "cordon-responder"
 # Whom IAM itself keeps Cordon from touching.
@@ -35,6 +40,9 @@ FOR_TESTS = {
     "KeyringPrincipalArn": f"arn:aws:iam::{ACCOUNT}:user/{KEYRING}",
     "BreakGlassArns": f"arn:aws:iam::{ACCOUNT}:role/{BREAK_GLASS}",
     "ResponderPrincipalArns": f"arn:aws:iam::{ACCOUNT}:user/{RESPONDER}",
+    "Webhooks": "on",
+    # Nobody is there.
+    "GithubApi": "http://127.0.0.1:9",
 }
 # Only here, where tests act as the function's role; longer than any build that a test run may contain.
 SESSION_SECONDS = 12 * 60 * 60
@@ -118,7 +126,7 @@ def deploy(aws: LocalAws, built: Path, parameters: Mapping[str, str], work: Path
     described = client(aws, "cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
     _lock_bucket(aws, outputs["EvidenceBucket"], {item["ParameterKey"]: item["ParameterValue"] for item in described["Parameters"]})
-    functions = {name: outputs[output] for name, output in FUNCTIONS.items()}
+    functions = {name: outputs[output] for name, output in FUNCTIONS.items() if output in outputs}
     return Stack(STACK, outputs, {name: _point_home(aws, function) for name, function in functions.items()})
 
 
@@ -161,6 +169,11 @@ def describe(aws: LocalAws, stack: Stack) -> dict[str, Any]:
             "role_policies": role_policies(aws, stack.outputs["RevokeRoleName"]),
             "role_credentials": role_credentials(aws, stack.outputs["RevokeRoleName"]),
             "signing_key_pem": public_key_pem(aws, stack.outputs["RevokeSigningKeyArn"]),
+        },
+        "intake": {
+            "environment": stack.environments["intake"],
+            "role_policies": role_policies(aws, stack.outputs["IntakeRoleName"]),
+            "role_credentials": role_credentials(aws, stack.outputs["IntakeRoleName"]),
         },
         "seal": {
             "environment": stack.environments["seal"],

@@ -92,9 +92,10 @@ def _drill(story: Story) -> bool:
 
 def _trust(story: Story, aws: LocalAws, cordon: Path, stack: Stack) -> str:
     """Make a root key and a keyring under it, as its own principal. Answers the one fingerprint that a reader needs."""
-    from deploy import FUNCTIONS, KEYRING, public_key_pem, user_credentials
+    from deploy import KEYRING, public_key_pem, user_credentials
 
-    outputs = dict(zip(FUNCTIONS, ("SigningKeyArn", "RevokeSigningKeyArn", "SealingKeyArn"), strict=True))
+    # Whoever signs; the intake function does not.
+    outputs = {"quarantine": "SigningKeyArn", "revoke": "RevokeSigningKeyArn", "seal": "SealingKeyArn"}
     public = {name: DRILL / ("evidence.pub" if name == FUNCTION else f"{name}.pub") for name in outputs}
     for name, output in outputs.items():
         public[name].write_text(public_key_pem(aws, stack.outputs[output]), encoding="utf-8")

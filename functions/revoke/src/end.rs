@@ -117,7 +117,10 @@ async fn look<S: Worm>(leak: &Leak, environment: &Environment<S>) -> Result<Opti
         Credential::RoleSession { role, .. } | Credential::InstanceSession { role, .. } | Credential::WholeRole { role } => {
             environment.iam.role(role).await
         }
-        Credential::UserKey { user: None, .. } | Credential::Federated { .. } | Credential::Root { .. } => Ok(None),
+        Credential::UserKey { user: None, .. }
+        | Credential::Federated { .. }
+        | Credential::Root { .. }
+        | Credential::Unnamed { .. } => Ok(None),
     }
 }
 
@@ -129,7 +132,10 @@ fn held(leak: &Leak) -> String {
         Credential::RoleSession { role, .. } | Credential::InstanceSession { role, .. } | Credential::WholeRole { role } => {
             format!("iam:role:{account}:{role}")
         }
-        Credential::UserKey { user: None, .. } | Credential::Federated { .. } | Credential::Root { .. } => leak.target(),
+        Credential::UserKey { user: None, .. }
+        | Credential::Federated { .. }
+        | Credential::Root { .. }
+        | Credential::Unnamed { .. } => leak.target(),
     }
 }
 

@@ -85,7 +85,10 @@ impl<S: Worm> Environment<S> {
             Credential::RoleSession { role, .. } | Credential::InstanceSession { role, .. } | Credential::WholeRole { role } => {
                 ("role", role.as_str())
             }
-            Credential::UserKey { user: None, .. } | Credential::Federated { .. } | Credential::Root { .. } => return false,
+            Credential::UserKey { user: None, .. }
+            | Credential::Federated { .. }
+            | Credential::Root { .. }
+            | Credential::Unnamed { .. } => return false,
         };
         let named = |arn: &String| is_principal(arn, &leak.account, kind, name);
         self.own.iter().any(named) || self.settings.protected.iter().any(named)

@@ -8,6 +8,7 @@ mod request;
 
 use evidence_store::Worm;
 use futures_util::StreamExt as _;
+use ids::Sha256;
 use responder::{Attention, Invocation, Transient};
 use signal::{ByHand, Leak, Refused};
 
@@ -36,6 +37,13 @@ pub async fn handle<S: Worm>(event: &[u8], invocation: &Invocation, environment:
             Ok(leak) => end(vec![leak], invocation, environment).await,
             Err(refused) => refuse(*refused, environment).await,
         },
+        Request::Relay(leaks) => {
+            let sha256 = Sha256::of(event);
+            match leaks.into_iter().map(Leak::relayed).collect::<Result<_, _>>() {
+                Ok(leaks) => end(leaks, invocation, environment).await,
+                Err(refusal) => refuse(Refused { refusal, sha256, finding: None, account: None }, environment).await,
+            }
+        }
         Request::Event(event) => match signal::parse_leaks(event, &environment.settings.door()) {
             Ok(leaks) => end(leaks, invocation, environment).await,
             Err(refused) => refuse(*refused, environment).await,

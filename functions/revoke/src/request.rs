@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use signal::ByHand;
+use signal::{ByHand, Leak};
 
 /// An event, sorted.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(crate) enum Request<'a> {
     Plan(Asked<'a>),
     /// "Revoke this."
     Revoke(ByHand),
+    /// What the intake function read from a webhook.
+    Relay(Vec<Leak>),
 }
 
 /// What a plan is asked for.
@@ -29,6 +31,7 @@ struct Asking<'a> {
     #[serde(borrow)]
     event: Option<&'a RawValue>,
     credential: Option<ByHand>,
+    leaks: Option<Vec<Leak>>,
 }
 
 #[derive(Deserialize)]
@@ -36,18 +39,22 @@ struct Asking<'a> {
 enum Verb {
     Plan,
     Revoke,
+    Relay,
 }
 
 impl<'a> Request<'a> {
     pub(crate) fn sort(bytes: &'a [u8]) -> Self {
         match serde_json::from_slice(bytes) {
-            Ok(Asking { cordon: Verb::Plan, event: Some(event), credential: None }) => {
+            Ok(Asking { cordon: Verb::Plan, event: Some(event), credential: None, leaks: None }) => {
                 Self::Plan(Asked::Event(event.get().as_bytes()))
             }
-            Ok(Asking { cordon: Verb::Plan, event: None, credential: Some(credential) }) => {
+            Ok(Asking { cordon: Verb::Plan, event: None, credential: Some(credential), leaks: None }) => {
                 Self::Plan(Asked::Credential(credential))
             }
-            Ok(Asking { cordon: Verb::Revoke, event: None, credential: Some(credential) }) => Self::Revoke(credential),
+            Ok(Asking { cordon: Verb::Revoke, event: None, credential: Some(credential), leaks: None }) => Self::Revoke(credential),
+            Ok(Asking { cordon: Verb::Relay, event: None, credential: None, leaks: Some(leaks) }) if !leaks.is_empty() => {
+                Self::Relay(leaks)
+            }
             _ => Self::Event(bytes),
         }
     }
@@ -73,6 +80,8 @@ mod tests {
             r#"{"cordon":"revoke","credential":{"key":"no key"}}"#,
             r#"{"cordon":"revoke","event":{},"credential":{}}"#,
             r#"{"cordon":"release"}"#,
+            r#"{"cordon":"relay","leaks":[]}"#,
+            r#"{"cordon":"relay","leaks":[{}]}"#,
             "nonsense",
         ] {
             assert!(matches!(Request::sort(event.as_bytes()), Request::Event(_)), "{event}");

@@ -10,7 +10,7 @@ use plan::revoke::{
 };
 use plan::{Case, Did, Done, Trouble, TroubleKind};
 use proptest::prelude::*;
-use signal::{Credential, Door, Leak, parse_leaks};
+use signal::{Credential, Door, Excerpt, Leak, parse_leaks};
 
 const DENY: &str = "arn:aws:iam::123456789012:policy/cordon-deny-all";
 
@@ -273,6 +273,9 @@ fn every_sample_credential_has_exactly_one_kind() {
             met.insert(pattern_of(&leak.credential).unwrap().id);
         }
     }
+    // What AWS reports has a name; what webhooks report may have none (events/webhooks).
+    let unnamed = Credential::Unnamed { what: Excerpt::of("AWS Keys"), place: Excerpt::of("alert 42 of acme/payments") };
+    met.insert(pattern_of(&unnamed).unwrap().id);
     let all: BTreeSet<_> = patterns().map(|pattern| pattern.id).collect();
     assert_eq!(met, all, "a kind without a sample");
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use cedar_policy::{Context, Entities, Entity, EntityTypeName, ParseErrors, RestrictedExpression as Value, Schema};
 use ids::{Hasher, Sha256};
 use serde::Deserialize;
-use signal::{Credential, Leak, LeakSource, Trust};
+use signal::{Credential, Leak, LeakSource, Severity, Trust};
 
 use crate::error::explain;
 use crate::opinion::Opinion;
@@ -138,6 +138,7 @@ struct Circumstances {
 impl Circumstances {
     fn of(leak: &Leak, facts: LeakFacts, posture: Posture) -> Self {
         let finding = leak.finding.as_ref();
+        let unrated = if leak.suspected { SUSPECTED } else { REPORTED };
         Self {
             target: leak.target(),
             account: leak.account.to_string(),
@@ -146,7 +147,7 @@ impl Circumstances {
             suspected: leak.suspected,
             credential: word(&leak.credential),
             finding_type: finding.map(|finding| finding.kind.to_string()).unwrap_or_default(),
-            severity: finding.map_or(if leak.suspected { SUSPECTED } else { REPORTED }, |finding| finding.severity.hundredths()),
+            severity: finding.map(|finding| finding.severity).or(leak.rated).map_or(unrated, Severity::hundredths),
             exercise: leak.is_exercise(),
             archived: leak.closed || finding.is_some_and(|finding| finding.archived),
             facts,
@@ -183,6 +184,7 @@ fn word(credential: &Credential) -> &'static str {
         Credential::InstanceSession { .. } => "instance-session",
         Credential::WholeRole { .. } => "whole-role",
         Credential::Root { .. } => "root",
+        Credential::Unnamed { .. } => "unnamed",
     }
 }
 
@@ -236,8 +238,18 @@ impl Names {
 mod tests {
     use super::*;
 
-    const KINDS: [&str; 7] = ["user-key", "user-session", "federated", "role-session", "instance-session", "whole-role", "root"];
-    const SOURCES: [LeakSource; 4] = [LeakSource::GuardDuty, LeakSource::Health, LeakSource::Hand, LeakSource::Drill];
+    const KINDS: [&str; 8] =
+        ["user-key", "user-session", "federated", "role-session", "instance-session", "whole-role", "root", "unnamed"];
+    const SOURCES: [LeakSource; 8] = [
+        LeakSource::GuardDuty,
+        LeakSource::Health,
+        LeakSource::GitHub,
+        LeakSource::GitGuardian,
+        LeakSource::Canary,
+        LeakSource::Falco,
+        LeakSource::Hand,
+        LeakSource::Drill,
+    ];
     const TRUSTS: [Trust; 4] = [Trust::Unsigned, Trust::Signed, Trust::Person, Trust::Platform];
 
     /// So the shipped permits never disagree, and the one that answers is not chosen by its name.
@@ -282,6 +294,20 @@ mod tests {
             (Circumstances { trust: Trust::Unsigned, ..base.clone() }, rule(Verdict::AskHuman, "unsigned-report-asks")),
             (Circumstances { severity: 500, ..base.clone() }, rule(Verdict::AskHuman, "medium-leak-asks")),
             (Circumstances { severity: 200, ..base.clone() }, rule(Verdict::NotifyOnly, "low-leak-notifies")),
+            (
+                Circumstances { source: LeakSource::GitHub, trust: Trust::Signed, ..base.clone() },
+                rule(Verdict::Do, "high-leak-revokes"),
+            ),
+            (
+                Circumstances {
+                    credential: "unnamed",
+                    source: LeakSource::Canary,
+                    trust: Trust::Unsigned,
+                    facts: LeakFacts::default(),
+                    ..base.clone()
+                },
+                rule(Verdict::AskHuman, "no-procedure-asks"),
+            ),
             (
                 Circumstances { credential: "root", facts: LeakFacts::default(), ..base.clone() },
                 rule(Verdict::AskHuman, "no-procedure-asks"),

@@ -15,7 +15,7 @@ mod wire;
 pub use door::{Door, MAX_EVENT_BYTES, parse};
 pub use excerpt::Excerpt;
 pub use finding_type::{FindingType, ParseFindingTypeError, Resource};
-pub use leak::{ByHand, Credential, Leak, LeakSource, Trust, parse_leaks};
+pub use leak::{ByHand, Credential, Leak, LeakSource, Report, Trust, parse_leaks};
 pub use refusal::{Refusal, Refused};
 pub use severity::{Level, ParseSeverityError, Severity};
 pub use signal::{Domain, Finding, Host, ParseDomainError, Remote, Role, Signal, Source, Suspect, SuspectInterface};

@@ -108,6 +108,10 @@ impl<'a> Strip<'a> {
         if let Credential::Federated { name, .. } = &mut leak.credential {
             self.excerpt("signal.credential.name", name);
         }
+        if let Credential::Unnamed { what, place } = &mut leak.credential {
+            self.excerpt("signal.credential.what", what);
+            self.excerpt("signal.credential.place", place);
+        }
         leak.remote.retain(|remote| self.may_stay("signal.remote", &Remote { port: None, ..remote.clone() }));
     }
 

@@ -1,6 +1,7 @@
 //! The local AWS with the template deployed on it, as `tests/local-aws/with_local_aws.py` leaves it, and what scenarios need there.
 
 mod caller;
+mod doors;
 mod machine;
 mod principal;
 mod wire;
@@ -22,6 +23,7 @@ use responder::{Invocation, Settings, Transient};
 use serde_json::{Value, json};
 
 pub(crate) use caller::{Caller, Refusal, texts};
+pub(crate) use doors::{GITHUB_TOKEN, Knock};
 pub(crate) use machine::{Machine, finding};
 pub(crate) use principal::{DENIES, Person, key_finding, session_finding};
 pub(crate) use wire::{Asked, Fate, Wire, ec2_error, iam_error, json_error, s3_error};

@@ -1,16 +1,18 @@
 //! What the rest of Cordon knows of a leaked credential.
 
 mod door;
+mod report;
 
 use ids::{
     AccessKeyId, AccountId, IncidentId, InstanceId, PrincipalId, RoleName, SessionName, Sha256, SignalId, Timestamp, UserName,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Excerpt, Finding, Remote};
+use crate::{Excerpt, Finding, Remote, Severity};
 
 pub(crate) use door::generated;
 pub use door::{ByHand, parse_leaks};
+pub use report::Report;
 
 /// A credential that somebody says is in the wrong hands. It never holds the credential itself: only what names it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +27,9 @@ pub struct Leak {
     pub trust: Trust,
     /// What the source itself is unsure of: "suspected".
     pub suspected: bool,
+    /// How bad the source says it is, if it says so outside of a finding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rated: Option<Severity>,
     /// The source says that it is over.
     pub closed: bool,
     /// The envelope's `id`, where there is an envelope.
@@ -75,6 +80,16 @@ pub enum LeakSource {
     GuardDuty,
     /// `aws.health`: AWS has found a key in public.
     Health,
+    /// GitHub's secret scanning: a repository has it.
+    #[serde(rename = "github")]
+    GitHub,
+    /// GitGuardian, which looks where it is told to.
+    #[serde(rename = "gitguardian")]
+    GitGuardian,
+    /// A canary token: bait that somebody has taken.
+    Canary,
+    /// Falco: what a process on a machine or in a container did.
+    Falco,
     /// A person who may invoke the function.
     Hand,
     /// `cordon.drill`: whoever may put events on the bus. Admitted only where the configuration says so.
@@ -88,6 +103,10 @@ impl LeakSource {
         match self {
             Self::GuardDuty => "guardduty",
             Self::Health => "health",
+            Self::GitHub => "github",
+            Self::GitGuardian => "gitguardian",
+            Self::Canary => "canary",
+            Self::Falco => "falco",
             Self::Hand => "hand",
             Self::Drill => "drill",
         }
@@ -176,6 +195,13 @@ pub enum Credential {
         /// The key, if one was seen.
         key: Option<AccessKeyId>,
     },
+    /// Something that the report does not name: nobody but people can find out which credential it is.
+    Unnamed {
+        /// What it is said to be: "AWS Keys".
+        what: Excerpt,
+        /// Where it was seen: "alert 42 of acme/payments".
+        place: Excerpt,
+    },
 }
 
 impl Credential {
@@ -196,7 +222,7 @@ impl Credential {
             Self::UserSession { key, .. } | Self::Federated { key, .. } | Self::RoleSession { key, .. } | Self::Root { key } => {
                 key.as_ref()
             }
-            Self::InstanceSession { .. } | Self::WholeRole { .. } => None,
+            Self::InstanceSession { .. } | Self::WholeRole { .. } | Self::Unnamed { .. } => None,
         }
     }
 
@@ -209,6 +235,7 @@ impl Credential {
             Self::InstanceSession { role, instance, .. } => format!("iam:instance-session:{account}:{role}:{instance}"),
             Self::WholeRole { role } => format!("iam:role:{account}:{role}"),
             Self::Root { .. } => format!("iam:root:{account}"),
+            Self::Unnamed { what, place } => format!("iam:unnamed:{account}:{what}:{place}"),
         }
     }
 }
@@ -224,6 +251,7 @@ impl std::fmt::Display for Credential {
             Self::InstanceSession { role, instance, .. } => write!(f, "the credentials of role {role} on {instance}"),
             Self::WholeRole { role } => write!(f, "every session of role {role}"),
             Self::Root { .. } => f.write_str("the account's root user"),
+            Self::Unnamed { what, place } => write!(f, "what a report calls \"{what}\", seen in {place}"),
         }
     }
 }

@@ -6,6 +6,7 @@ mod instance_session;
 mod role_session;
 mod root;
 mod service_linked;
+mod unnamed;
 mod user_key;
 mod user_session;
 mod whole_role;
@@ -23,4 +24,5 @@ pub(crate) static ALL: &[&Pattern] = &[
     &role_session::PATTERN,
     &whole_role::PATTERN,
     &root::PATTERN,
+    &unnamed::PATTERN,
 ];
