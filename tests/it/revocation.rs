@@ -351,6 +351,21 @@ async fn the_key_counts_and_not_the_name_that_was_reported() {
     assert_eq!((answer.outcome, answer.attention), (Said::NeedsHuman, Attention::Page), "{answer:?}");
 }
 
+/// A session of a user has a key of its own, and lives on when the user's is disabled: what ends it is the deny on the user.
+#[tokio::test]
+#[ignore = "needs the local AWS"]
+async fn a_users_sessions_are_refused_with_their_user() {
+    let stage = Stage::open();
+    let (user, neighbour) = (stage.a_user().await, stage.a_user().await);
+    let session = stage.a_session_token(&user).await;
+    assert!(session.works().await && neighbour.works().await);
+    let mut event = key_finding(&stage, &session);
+    event["detail"]["resource"]["accessKeyDetails"]["userName"] = json!(user.name);
+    let answer = stage.revoker().deliver(&event).await.unwrap();
+    assert_eq!(answer.outcome, Said::Revoked, "{answer:?}");
+    assert!(!session.works().await && !user.works().await && neighbour.works().await);
+}
+
 /// What the attached policy says is read before anything is called ended by it.
 #[tokio::test]
 #[ignore = "needs the local AWS"]

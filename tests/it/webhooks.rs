@@ -118,7 +118,7 @@ async fn an_alert_that_names_no_key_reaches_a_person() {
         let intake = stage.intake_with(&[("CORDON_GITHUB_API", &github.base)], Wire::good());
         assert_eq!(intake.knock(&Knock::at("github", &alert(number))).await.status_code, 202);
         let decision = record_about(&stage, &format!("alert {number} of acme/payments"), "decision").await;
-        assert_eq!(decision["body"]["decision"]["verdict"], "ask_human", "{decision}");
+        assert_eq!(decision["body"]["decision"]["verdict"], "ask-human", "{decision}");
         assert_eq!(decision["body"]["decision"]["rule"], "no-procedure-asks");
         assert!(decision["body"]["by_hand"].to_string().contains("cordon revoke"), "{decision}");
     }
@@ -136,7 +136,7 @@ async fn a_key_that_a_text_mentions_is_asked_about_and_lives() {
     let (status, said) = stage.knock(&Knock::at("falco", &body)).await;
     assert_eq!((status, &said["outcome"]), (202, &json!("Queued")), "{said}");
     let decision = record_about(&stage, &user.key, "decision").await;
-    assert_eq!(decision["body"]["decision"]["verdict"], "ask_human", "{decision}");
+    assert_eq!(decision["body"]["decision"]["verdict"], "ask-human", "{decision}");
     assert_eq!(decision["body"]["decision"]["rule"], "medium-leak-asks");
     assert!(user.works().await);
 }
@@ -202,7 +202,7 @@ async fn a_canary_wakes_a_person_in_time() {
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     let decision = record_about(&stage, &memo, "decision").await;
     assert_eq!(decision["body"]["signal"]["trust"], "unsigned");
-    assert_eq!(decision["body"]["decision"]["verdict"], "ask_human", "{decision}");
+    assert_eq!(decision["body"]["decision"]["verdict"], "ask-human", "{decision}");
     for secret in ["q1w2e3r4t5y6u7i8", "9f8e7d6c5b4a3928"] {
         assert!(!decision.to_string().contains(secret), "{decision}");
     }

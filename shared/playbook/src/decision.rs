@@ -156,14 +156,15 @@ impl fmt::Display for Control {
 }
 
 impl fmt::Display for Decision {
-    /// `ask a person about isolate-instance: The instance is tagged … [exempt-tag-asks, instead of high-actor-isolates]`
+    /// `ask a person about isolate-instance. The instance is tagged … [exempt-tag-asks, instead of high-actor-isolates]`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.verdict {
             Verdict::Do => write!(f, "{} now", self.mitigation)?,
             Verdict::AskHuman => write!(f, "ask a person about {}", self.mitigation)?,
             Verdict::NotifyOnly => f.write_str("notify only")?,
         }
-        write!(f, ": {} [{}", self.reason, self.rule)?;
+        // No colon: after `revoke-credential` it would look like a secret's name before its value, and be redacted as one.
+        write!(f, ". {} [{}", self.reason, self.rule)?;
         match &self.would {
             Some(would) => write!(f, ", instead of {would}]"),
             None => f.write_str("]"),

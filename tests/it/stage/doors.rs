@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::caller::plain;
-use super::{Caller, Stage, Wire, text};
+use super::{Caller, Stage, Wire};
 
 /// The doors' keys on the local AWS.
 pub(crate) const GITHUB: &str = "github-key-of-the-tests";
@@ -149,8 +149,8 @@ impl Stage {
 
     /// Knocks at the deployed API. The status, and what it says.
     pub(crate) async fn knock(&self, knock: &Knock) -> (u16, Value) {
-        let host = text(&self.stack["outputs"]["DoorsUrl"]);
-        let id = host.trim_start_matches("https://").split('.').next().unwrap().to_owned();
+        let url = self.output("DoorsUrl");
+        let id = url.split("//").nth(1).unwrap().split('.').next().unwrap().to_owned();
         let port = self.root.endpoint.rsplit(':').next().unwrap().to_owned();
         let mut request = HttpRequest::new(SdkBody::from(knock.body.clone()));
         request.set_method("POST").unwrap();

@@ -143,6 +143,15 @@ impl Stage {
         Person { name: role.to_owned(), key, userid: part("AssumedRoleId"), caller: Caller { credentials, ..self.root.clone() } }
     }
 
+    /// A session of a user, from `GetSessionToken`.
+    pub(crate) async fn a_session_token(&self, user: &Person) -> Person {
+        let made = user.caller.query("sts", "GetSessionToken", &[]).await.unwrap();
+        let part = |tag| texts(&made, tag).remove(0);
+        let key = part("AccessKeyId");
+        let credentials = Credentials::new(key.clone(), part("SecretAccessKey"), Some(part("SessionToken")), None, "test");
+        Person { name: user.name.clone(), key, userid: String::new(), caller: Caller { credentials, ..self.root.clone() } }
+    }
+
     /// What Cordon denies on a role, if anything: the document as it is.
     pub(crate) async fn denies(&self, role: &str) -> Option<Value> {
         let asked = [("RoleName", role), ("PolicyName", DENIES)];
