@@ -9,6 +9,7 @@ mod function;
 mod listing;
 mod plan_command;
 mod proof_command;
+mod release_command;
 mod report_command;
 mod revoke_command;
 mod run_command;
@@ -41,6 +42,8 @@ enum Command {
     Plan(plan_command::Plan),
     /// Make the sealed security groups of VPCs ahead, so that containment need not.
     Prepare(function::Prepare),
+    #[command(subcommand)]
+    Release(release_command::Release),
     /// End a leaked credential, by the procedure of its kind.
     Revoke(revoke_command::Revoke),
     RevokeTokens(tokens_command::RevokeTokens),
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Evidence(command) => evidence_command::run(&command),
         Command::Plan(command) => plan_command::run(&command),
         Command::Prepare(command) => function::prepare(&command),
+        Command::Release(command) => release_command::run(&command),
         Command::Revoke(command) => revoke_command::run(&command),
         Command::RevokeTokens(command) => tokens_command::run(&command),
         Command::Webhook(command) => webhook_command::run(&command),

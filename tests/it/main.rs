@@ -19,6 +19,7 @@ mod degraded;
 mod deployed;
 mod outsiders;
 mod privilege;
+mod release;
 mod revocation;
 mod sealing;
 mod stage;

@@ -64,13 +64,13 @@ fn there_is_one_ec2_client() {
     assert_eq!(manifest.matches("aws-sdk-ec2 =").count(), 1);
 }
 
-/// What writes a policy's text, or gives a principal another policy, is in one file, which can only spell denies. What detaches, creates or
-/// deletes is nowhere.
+/// What writes a policy's text, or gives a principal another policy, is in one file, which can only spell denies, and in the one that lifts
+/// them for a recorded release. What detaches or deletes is in that one alone; what makes a key active, creates or allows is nowhere.
 #[test]
 fn one_file_writes_policies() {
     let repository = scenarios::repository();
     let mut folders: Vec<_> = ["functions", "shared", "cli/src"].map(|part| repository.join(part)).into();
-    let (mut writers, mut others) = (BTreeMap::<String, usize>::new(), Vec::new());
+    let (mut writers, mut others, mut lifted) = (BTreeMap::<String, usize>::new(), Vec::new(), BTreeSet::new());
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -104,10 +104,15 @@ fn one_file_writes_policies() {
                 "StatusType::Active",
             ];
             others.extend(opening.iter().filter(|call| text.contains(**call)).map(|call| format!("{name}: {call}")));
+            lifted.extend(text.matches("Recorded<Release>").map(|_| name.clone()));
         }
     }
-    assert_eq!(writers, BTreeMap::from([("shared/revocation/src/apply.rs".to_owned(), 4)]));
-    assert_eq!(others, [""; 0]);
+    let (apply, lift) = ("shared/revocation/src/apply.rs".to_owned(), "shared/revocation/src/lift.rs".to_owned());
+    assert_eq!(writers, BTreeMap::from([(apply, 4), (lift.clone(), 2)]));
+    others.sort();
+    let opens = [".delete_role", ".delete_user", ".detach_"].map(|call| format!("{lift}: {call}"));
+    assert_eq!(others, opens);
+    assert!(lifted.contains(&lift), "it takes a recorded release, and nothing else: {lifted:?}");
 }
 
 /// What is attached from above an account only ever denies, says who is exempt, and is about the policy that the template deploys.
@@ -118,6 +123,7 @@ fn the_service_control_policy_only_denies() {
     let policy: serde_json::Value = serde_json::from_str(&text).unwrap();
     let template = std::fs::read_to_string(repository.join("template.yaml")).unwrap();
     assert!(template.contains("\n  DenyEverything:\n    Type: AWS::IAM::ManagedPolicy\n"));
+    assert!(template.contains("\n  Release:\n    Type: AWS::Serverless::Function\n") && template.contains("\n  ReleaseRole:\n"));
     assert!(text.len() < 5120, "AWS takes 5120 characters");
     let readme = std::fs::read_to_string(repository.join("infra/scp/README.md")).unwrap();
     for statement in policy["Statement"].as_array().unwrap() {
@@ -126,7 +132,9 @@ fn the_service_control_policy_only_denies() {
         assert!(readme.contains(&format!("| `{sid}` |")), "{sid} is explained");
         if sid != "RootOfMembersDoesNothing" {
             assert!(statement["Condition"]["ArnNotLike"]["aws:PrincipalArn"].is_string(), "{statement}");
-            assert!(statement.to_string().contains("policy/cordon-DenyEverything-*"), "{statement}");
+            let about =
+                if sid == "OnlyItsApiCallsRelease" { "function:cordon-Release-*" } else { "policy/cordon-DenyEverything-*" };
+            assert!(statement.to_string().contains(about), "{statement}");
         }
     }
 }

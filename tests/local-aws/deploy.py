@@ -27,6 +27,7 @@ FUNCTIONS = {
     "quarantine": "FunctionName",
     "revoke": "RevokeFunctionName",
     "intake": "IntakeFunctionName",
+    "release": "ReleaseFunctionName",
     "seal": "SealFunctionName",
 }
 # Whom the bucket's policy lets write the keyring, and what responders run.
@@ -39,6 +40,7 @@ FOR_TESTS = {
     "TableDeletionProtection": "false",
     "KeyringPrincipalArn": f"arn:aws:iam::{ACCOUNT}:user/{KEYRING}",
     "BreakGlassArns": f"arn:aws:iam::{ACCOUNT}:role/{BREAK_GLASS}",
+    "ReleaseApproverPermissionSets": "SecurityApprover",
     "ResponderPrincipalArns": f"arn:aws:iam::{ACCOUNT}:user/{RESPONDER}",
     "Webhooks": "on",
     # Nobody is there.
@@ -174,6 +176,12 @@ def describe(aws: LocalAws, stack: Stack) -> dict[str, Any]:
             "environment": stack.environments["intake"],
             "role_policies": role_policies(aws, stack.outputs["IntakeRoleName"]),
             "role_credentials": role_credentials(aws, stack.outputs["IntakeRoleName"]),
+        },
+        "release": {
+            "environment": stack.environments["release"],
+            "role_policies": role_policies(aws, stack.outputs["ReleaseRoleName"]),
+            "role_credentials": role_credentials(aws, stack.outputs["ReleaseRoleName"]),
+            "signing_key_pem": public_key_pem(aws, stack.outputs["ReleaseSigningKeyArn"]),
         },
         "seal": {
             "environment": stack.environments["seal"],

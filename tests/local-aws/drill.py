@@ -95,7 +95,12 @@ def _trust(story: Story, aws: LocalAws, cordon: Path, stack: Stack) -> str:
     from deploy import KEYRING, public_key_pem, user_credentials
 
     # Whoever signs; the intake function does not.
-    outputs = {"quarantine": "SigningKeyArn", "revoke": "RevokeSigningKeyArn", "seal": "SealingKeyArn"}
+    outputs = {
+        "quarantine": "SigningKeyArn",
+        "revoke": "RevokeSigningKeyArn",
+        "release": "ReleaseSigningKeyArn",
+        "seal": "SealingKeyArn",
+    }
     public = {name: DRILL / ("evidence.pub" if name == FUNCTION else f"{name}.pub") for name in outputs}
     for name, output in outputs.items():
         public[name].write_text(public_key_pem(aws, stack.outputs[output]), encoding="utf-8")

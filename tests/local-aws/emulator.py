@@ -7,7 +7,7 @@ MiniStack knows too little of EC2 and moto enforces no policy, so MiniStack deci
 authorized by MiniStack, as any other call is, and answered by moto. A test then sees the refusal that AWS would give. For that
 MiniStack is told what it does not know by itself:
 
-- `iam:PolicyARN` and `iam:PermissionsBoundary` (which policy is attached, or bounds);
+- `iam:PolicyARN` and `iam:PermissionsBoundary` (which policy is attached or detached, or bounds, or bounded until now);
 - `s3:if-none-match` and `s3:ObjectCreationOperation` (create-once), `dynamodb:LeadingKeys` (own rows only);
 - of the EC2 calls that change something: every resource they name, the tags those have in moto, the tags a new group gets, and that
   tagging a group at birth is a `CreateTags` with `ec2:CreateAction`.
@@ -129,7 +129,7 @@ class Moto:
 def ministack(moto_endpoint: str) -> None:
     from ministack import app
     from ministack.core import iam_actions, iam_evaluator
-    from ministack.services import tagging
+    from ministack.services import iam, tagging
 
     ec2 = Moto(moto_endpoint)
     of_s3, of_dynamodb = iam_actions.s3_service_context, iam_actions.dynamodb_service_context
@@ -141,7 +141,12 @@ def ministack(moto_endpoint: str) -> None:
         return {**of_s3(action, query, path, headers), **s3_keys(action, query or {}, headers or {})}
 
     def with_iam_keys(service: str, action: str, body: bytes, parameters: Any) -> dict[str, Any]:
-        return {**of_tags(service, action, body, parameters), **iam_keys(action, parameters or {})}
+        keys = iam_keys(action, parameters or {})
+        if action == "iam:DeleteUserPermissionsBoundary":
+            # The call names no boundary: the one that the user has is meant.
+            user = iam._users.get(_first((parameters or {}).get("UserName"))) or {}
+            keys = {"iam:PermissionsBoundary": user["PermissionsBoundary"]} if user.get("PermissionsBoundary") else {}
+        return {**of_tags(service, action, body, parameters), **keys}
 
     def with_dynamodb_keys(body: bytes) -> dict[str, Any]:
         return {**of_dynamodb(body), **dynamodb_keys(body)}

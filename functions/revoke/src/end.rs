@@ -1,6 +1,6 @@
 //! The end of one credential.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use calls::Mark;
@@ -550,7 +550,11 @@ impl<S: Worm> Work<'_, S> {
         let plan = recorded.value();
         let denies = own_deny(plan);
         let holds = outcome.state != RevocationState::NotRevoked;
-        self.held.conclude(&Conclusion { outcome: key, denies, holds, ..Conclusion::default() }).await;
+        // A release goes by what was changed; that nothing was is worth remembering where nothing else is.
+        let known = self.held.row().is_some_and(|row| row.records.contains_key(&self.leak.incident));
+        let records = if holds && (!plan.steps.is_empty() || !known) { BTreeSet::from([key.clone()]) } else { BTreeSet::new() };
+        let conclusion = Conclusion { outcome: key, denies, holds, records, ..Conclusion::default() };
+        tokio::join!(self.held.conclude(&conclusion), self.held.point());
 
         let ended = outcome.state == RevocationState::Revoked;
         let open = open(&outcome);

@@ -123,6 +123,15 @@ impl<'a, S: Worm> Held<'a, S> {
         }
     }
 
+    /// Notes which resource the incident is about, for whoever knows only the incident.
+    pub async fn point(&self) {
+        if self.row.is_some()
+            && let Err(error) = self.holds.point(&self.claim.incident, &self.claim.target).await
+        {
+            self.docket.log(&format!("nothing leads from the incident to its hold until the next report: {error}"));
+        }
+    }
+
     /// Ends the lease, so that the next delivery need not wait.
     pub async fn let_go(&self) {
         if self.row.is_some()

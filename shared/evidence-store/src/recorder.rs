@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use evidence::{Anomaly, Draft, Endorsement, Link, Predicate, PublicKey, RecordKey, Session, SignError, Signed, dsse, open};
 use futures_util::future::{Either, select};
-use ids::{SessionId, Sha256};
+use ids::{SessionId, Sha256, Timestamp};
 use plan::Closes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -284,6 +284,31 @@ impl<S: Worm> Recorder<S> {
         self.vouched(key, &bytes).ok().map(|(predicate, _)| predicate.body)
     }
 
+    /// What this function recorded at `key`, to go by it now: it is durable, and our own KMS key vouches for it. None: nothing is there.
+    ///
+    /// # Errors
+    /// If the store does not answer, or what is there is not ours.
+    pub async fn recall<B: DeserializeOwned>(&self, key: &RecordKey) -> Result<Option<(Recorded<B>, Timestamp)>, StoreError> {
+        let Some(bytes) = self.store.read(&key.to_string()).await? else { return Ok(None) };
+        let (predicate, sha256) = self.vouched(key, &bytes).map_err(believing)?;
+        let link = Link { key: key.clone(), sha256 };
+        let time = predicate.record.time;
+        Ok(Some((Recorded { value: predicate.body, link, kept: Kept::Durable, found: Found::Earlier }, time)))
+    }
+
+    /// What another function recorded at `key`, if the KMS key of this fingerprint vouches for it.
+    ///
+    /// # Errors
+    /// If the store does not answer, or what is there is not that function's.
+    pub async fn testimony<B: DeserializeOwned>(
+        &self,
+        key: &RecordKey,
+        by: Sha256,
+    ) -> Result<Option<(Predicate<B>, Sha256)>, StoreError> {
+        let Some(bytes) = self.store.read(&key.to_string()).await? else { return Ok(None) };
+        vouched_by(key, &bytes, Some(by)).map(Some).map_err(believing)
+    }
+
     /// A record that an earlier run signed and could not store, if our own KMS key vouches for it. It is still late.
     #[must_use]
     pub fn parked<B: DeserializeOwned>(&self, key: &RecordKey, bytes: &[u8]) -> Option<Recorded<B>> {
@@ -346,16 +371,26 @@ impl<S: Worm> Recorder<S> {
 
     /// Opens a record that our own KMS key vouches for.
     fn vouched<B: DeserializeOwned>(&self, key: &RecordKey, bytes: &[u8]) -> Result<(Predicate<B>, Sha256), String> {
-        let (statement, sha256) = open::<B>(key, bytes).map_err(|error| format!("a squatted place: {error}"))?;
-        let predicate = statement.predicate;
-        let envelope = predicate.endorsement.as_ref().ok_or("a record that nobody vouches for, in our place")?;
-        let endorsement = Endorsement::open(envelope).map_err(|error| format!("a squatted place: {error}"))?;
-        let record = &predicate.record;
-        let ours = Some(endorsement.endorser.fingerprint()) == self.trusted
-            && endorsement.session == record.session.id
-            && endorsement.session_key == record.session.key
-            && endorsement.function == key.function
-            && record.time <= endorsement.not_after;
-        if ours { Ok((predicate, sha256)) } else { Err("a record that our own key does not vouch for, in our place".to_owned()) }
+        vouched_by(key, bytes, self.trusted)
     }
+}
+
+/// Opens a record that the KMS key of this fingerprint vouches for.
+fn vouched_by<B: DeserializeOwned>(key: &RecordKey, bytes: &[u8], by: Option<Sha256>) -> Result<(Predicate<B>, Sha256), String> {
+    let (statement, sha256) = open::<B>(key, bytes).map_err(|error| format!("a squatted place: {error}"))?;
+    let predicate = statement.predicate;
+    let envelope = predicate.endorsement.as_ref().ok_or("a record that nobody vouches for, in our place")?;
+    let endorsement = Endorsement::open(envelope).map_err(|error| format!("a squatted place: {error}"))?;
+    let record = &predicate.record;
+    let ours = Some(endorsement.endorser.fingerprint()) == by
+        && endorsement.session == record.session.id
+        && endorsement.session_key == record.session.key
+        && endorsement.function == key.function
+        && record.time <= endorsement.not_after;
+    if ours { Ok((predicate, sha256)) } else { Err("a record that our own key does not vouch for, in our place".to_owned()) }
+}
+
+/// A record that is there and cannot be believed.
+fn believing(cause: String) -> StoreError {
+    StoreError { doing: "believe a record", cause, passes: false }
 }

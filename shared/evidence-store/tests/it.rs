@@ -162,6 +162,31 @@ async fn a_record_that_another_key_vouches_for_is_not_run() {
     assert_eq!((recorded.value(), recorded.link().key.attempt), (&Seal(1), 2));
 }
 
+/// What a release goes by: a record is believed only with the right KMS key behind it, its own or another function's.
+#[tokio::test]
+async fn what_is_gone_by_later_is_vouched_for_by_the_right_key() {
+    let store = Double::new(Manner::Works);
+    let written = recorder(store.clone(), 7).intent(draft("s", Kind::Intent, 1)).await.unwrap();
+    let (recorder, key) = (recorder(store.clone(), 8), written.link().key.clone());
+    let (recalled, time) = recorder.recall::<Seal>(&key).await.unwrap().unwrap();
+    assert_eq!((recalled.value(), recalled.found(), recalled.link(), time), (&Seal(1), Found::Earlier, written.link(), at(1)));
+    let kms = PublicKey::of(self::key(1).verifying_key()).unwrap().fingerprint();
+    let (predicate, sha256) = recorder.testimony::<Seal>(&key, kms).await.unwrap().unwrap();
+    assert_eq!((predicate.body, sha256), (Seal(1), written.link().sha256));
+
+    assert!(recorder.testimony::<Seal>(&key, Sha256::of(b"another key")).await.is_err());
+    assert!(recorder.recall::<Seal>(&key.sibling(2, Kind::Intent)).await.unwrap().is_none());
+    // Moved elsewhere, or by a session that nobody vouches for; read by a process that nobody vouches for.
+    let elsewhere = key.sibling(3, Kind::Intent);
+    store.put(&elsewhere.to_string(), &store.read(&key.to_string()).await.unwrap().unwrap());
+    assert!(recorder.recall::<Seal>(&elsewhere).await.is_err());
+    let thief = Session::new(SessionId::from_random([9; 16]), self::key(9)).unwrap();
+    let mut alone = Recorder::new(store, thief);
+    let forged = alone.intent(draft("t", Kind::Intent, 666)).await.unwrap();
+    assert!(recorder.recall::<Seal>(&forged.link().key).await.is_err());
+    assert!(alone.recall::<Seal>(&key).await.is_err());
+}
+
 #[tokio::test]
 async fn what_opens_fails_closed() {
     for persist in [false, true] {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod asked;
 mod row;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,6 +16,7 @@ use futures_util::future::try_join_all;
 use ids::{AccountId, EniId, IncidentId, Region, SgId, Timestamp, VpcId};
 use thiserror::Error;
 
+pub use asked::Asked;
 pub use row::Row;
 
 /// How long a claim is exclusive. Longer than a function may run (30 s), shorter than Lambda's first retry (about a minute later), so
@@ -74,8 +76,12 @@ pub struct Conclusion {
     pub originals: BTreeMap<EniId, Vec<SgId>>,
     /// What is denied on the resource, by incident, as the plan spells it.
     pub denies: BTreeMap<IncidentId, String>,
+    /// Outcomes that say what was changed on the resource, for a later release.
+    pub records: BTreeSet<String>,
     /// Whether the incident now holds the resource.
     pub holds: bool,
+    /// Whether the incident has let go of it: it is no holder any more, and denies nothing. Others' holds and denies stay.
+    pub lets_go: bool,
 }
 
 /// The table of holds.
@@ -167,6 +173,16 @@ impl Holds {
             update.push_str(&set);
         }
         update.push_str(" REMOVE #claim");
+        if conclusion.lets_go {
+            update.push_str(", #gone, #undenied");
+            names.insert("#gone".to_owned(), row::holder(&claim.incident));
+            names.insert("#undenied".to_owned(), row::deny(&claim.incident));
+        }
+        if !conclusion.records.is_empty() {
+            update.push_str(" ADD #records :records");
+            names.insert("#records".to_owned(), row::records(&claim.incident));
+            values.insert(":records".to_owned(), AttributeValue::Ss(conclusion.records.iter().cloned().collect()));
+        }
         self.update("a conclusion", &claim.target, update, names, values).await?;
         self.let_go(claim).await
     }
@@ -224,6 +240,45 @@ impl Holds {
         let (mut names, mut values) = (HashMap::new(), HashMap::new());
         let sets = set_denies(denies, &mut names, &mut values);
         self.update("what is to be denied", target, format!("SET {}", sets.join(", ")), names, values).await
+    }
+
+    /// Notes which resource an incident is about: whoever knows only the incident finds the hold by it.
+    ///
+    /// # Errors
+    /// If the table does not answer.
+    pub async fn point(&self, incident: &IncidentId, target: &str) -> Result<(), HoldError> {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", text(&pointer_key(incident)))
+            .update_expression("SET target = :target")
+            .expression_attribute_values(":target", text(target))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| failed("which resource an incident is about", &error))
+    }
+
+    /// The resource that an incident is about, if that was ever noted.
+    ///
+    /// # Errors
+    /// If the table does not answer.
+    pub async fn target_of(&self, incident: &IncidentId) -> Result<Option<String>, HoldError> {
+        let item = self.item("which resource an incident is about", &pointer_key(incident)).await?;
+        Ok(item.get("target").and_then(|value| value.as_s().ok()).cloned())
+    }
+
+    /// A hold's row as it is now, without a claim on it.
+    ///
+    /// # Errors
+    /// If the table does not answer.
+    pub async fn look(&self, target: &str) -> Result<Row, HoldError> {
+        Ok(Row::parse(self.item("a hold", &hold_key(target)).await?))
+    }
+
+    async fn item(&self, doing: &'static str, key: &str) -> Result<HashMap<String, AttributeValue>, HoldError> {
+        let call = self.client.get_item().table_name(&self.table).key("pk", text(key)).consistent_read(true);
+        Ok(call.send().await.map_err(|error| failed(doing, &error))?.item.unwrap_or_default())
     }
 
     /// The sealed groups that the table remembers for `vpcs`.
@@ -336,9 +391,13 @@ fn number(value: i64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-/// The role may touch no key but these two kinds: `dynamodb:LeadingKeys` in the template.
+/// A role may touch no keys but its own kinds of these: `dynamodb:LeadingKeys` in the template.
 fn hold_key(target: &str) -> String {
     format!("hold#{target}")
+}
+
+fn pointer_key(incident: &IncidentId) -> String {
+    format!("incident#{incident}")
 }
 
 fn pin_key(account: &AccountId, region: &Region, vpc: &VpcId) -> String {

@@ -1,6 +1,6 @@
 //! A hold's row, and the names of its attributes.
 //!
-//! Every fact has an attribute of its own (`claim#…`, `done#…`, `holder#…`, `eni#…`, `deny#…`, `parked#…`), so that one update expression can add it
+//! Every fact has an attribute of its own (`claim#…`, `done#…`, `holder#…`, `eni#…`, `deny#…`, `records#…`, `parked#…`), so that one update expression can add it
 //! without reading the row first, and two writers never overwrite each other's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,6 +19,8 @@ pub struct Row {
     pub originals: BTreeMap<EniId, Vec<SgId>>,
     /// What is denied on the resource, by incident.
     pub denies: BTreeMap<IncidentId, String>,
+    /// Outcomes that say what was changed, by incident: they stay when the incident has let go, because a later release may go by them.
+    pub records: BTreeMap<IncidentId, BTreeSet<String>>,
     /// Signed intents that wait to be filed, by record key.
     pub parked: BTreeMap<String, Vec<u8>>,
     claims: BTreeMap<String, (Timestamp, String)>,
@@ -55,6 +57,9 @@ impl Row {
             "deny" => {
                 self.denies.insert(rest.parse().ok()?, value.as_s().ok()?.clone());
             }
+            "records" => {
+                self.records.insert(rest.parse().ok()?, value.as_ss().ok()?.iter().cloned().collect());
+            }
             "parked" => {
                 let AttributeValue::B(bytes) = value else { return None };
                 self.parked.insert(rest.to_owned(), bytes.into_inner());
@@ -88,7 +93,7 @@ impl Row {
     }
 }
 
-fn moment(value: &AttributeValue) -> Option<Timestamp> {
+pub(crate) fn moment(value: &AttributeValue) -> Option<Timestamp> {
     Timestamp::from_millis(value.as_n().ok()?.parse().ok()?).ok()
 }
 
@@ -110,6 +115,10 @@ pub(crate) fn original(eni: &EniId) -> String {
 
 pub(crate) fn deny(incident: &IncidentId) -> String {
     format!("deny#{incident}")
+}
+
+pub(crate) fn records(incident: &IncidentId) -> String {
+    format!("records#{incident}")
 }
 
 pub(crate) fn parked(key: &str) -> String {

@@ -3,6 +3,7 @@
 mod judge;
 mod lint;
 mod observed;
+pub mod release;
 pub mod revoke;
 mod steps;
 

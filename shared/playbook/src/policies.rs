@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Decision as Ruling, Effect, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
+    AuthorizationError, Authorizer, Decision as Ruling, Effect, Entities, Policy, PolicyId, PolicySet, Request, Schema,
+    ValidationMode, Validator,
 };
 use ids::RuleName;
 
@@ -105,19 +106,29 @@ impl Policies {
 
     fn answer(&self, question: Question, case: &Case, broken: &mut BTreeSet<PolicyId>) -> Result<Answer<'_>, Box<dyn Error>> {
         let request = self.questions.request(question, case, &self.schema)?;
-        let response = Authorizer::new().is_authorized(&request, &self.all, &case.entities);
+        Ok(self.rule(&request, &case.entities, broken))
+    }
+
+    /// What the policies say to one request; policies that could not be evaluated are added to `broken`.
+    pub(crate) fn rule(&self, request: &Request, entities: &Entities, broken: &mut BTreeSet<PolicyId>) -> Answer<'_> {
+        let response = Authorizer::new().is_authorized(request, &self.all, entities);
         broken.extend(
             response.diagnostics().errors().map(|AuthorizationError::PolicyEvaluationError(error)| error.policy_id().clone()),
         );
         let reason = self.first(response.diagnostics().reason());
-        Ok(match response.decision() {
+        match response.decision() {
             Ruling::Allow => Answer { permit: reason, forbid: None },
             // With no forbid among the reasons this finds nothing: then no permit held.
             Ruling::Deny => {
-                let permitted = Authorizer::new().is_authorized(&request, &self.permits, &case.entities);
+                let permitted = Authorizer::new().is_authorized(request, &self.permits, entities);
                 Answer { permit: self.first(permitted.diagnostics().reason()), forbid: reason }
             }
-        })
+        }
+    }
+
+    /// What requests are made by.
+    pub(crate) fn schema(&self) -> &Schema {
+        &self.schema
     }
 
     fn first<'p>(&self, ids: impl Iterator<Item = &'p PolicyId>) -> Option<&Rule> {

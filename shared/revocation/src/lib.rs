@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod apply;
+mod lift;
 mod observe;
 
 use aws_sdk_iam::Client;

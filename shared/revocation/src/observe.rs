@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_iam::types::StatusType;
 use calls::{incomplete, trouble};
-use ids::{AccessKeyId, RoleName, Timestamp, UserName};
+use ids::{AccessKeyId, PrincipalId, RoleName, Timestamp, UserName};
 use percent_encoding::percent_decode_str;
 use plan::revoke::{Denies, Deny, Key, Principal, Role, User, denies_everything};
 use plan::{Trouble, TroubleKind};
@@ -79,6 +79,20 @@ impl Iam {
         let user = user.user().ok_or_else(|| incomplete("User"))?;
         let boundary = user.permissions_boundary().and_then(|boundary| boundary.permissions_boundary_arn()).map(str::to_owned);
         Ok(Some(Principal::User(User { name: name.clone(), arn: user.arn().to_owned(), attached, boundary, keys })))
+    }
+
+    /// A role's ARN, path included, and its unique id; none if IAM does not know it.
+    ///
+    /// # Errors
+    /// If IAM does not answer, or not in full.
+    pub async fn shown(&self, name: &RoleName) -> Result<Option<(String, PrincipalId)>, Trouble> {
+        let answer = match self.client.get_role().role_name(name.as_str()).send().await.map_err(|error| trouble(&error)) {
+            Ok(answer) => answer,
+            Err(Trouble { kind: TroubleKind::NotFound, .. }) => return Ok(None),
+            Err(other) => return Err(other),
+        };
+        let role = answer.role().ok_or_else(|| incomplete("Role"))?;
+        Ok(Some((role.arn().to_owned(), role.role_id().parse().map_err(|_| incomplete("RoleId"))?)))
     }
 
     /// The role, with what Cordon denies on it; none if IAM does not know it.

@@ -4,6 +4,7 @@ mod caller;
 mod doors;
 mod machine;
 mod principal;
+mod releaser;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ pub(crate) use caller::{Caller, Refusal, texts};
 pub(crate) use doors::{GITHUB_TOKEN, Knock};
 pub(crate) use machine::{Machine, finding};
 pub(crate) use principal::{DENIES, Person, key_finding, session_finding};
+pub(crate) use releaser::Answered;
 pub(crate) use wire::{Asked, Fate, Wire, ec2_error, iam_error, json_error, s3_error};
 
 /// The local AWS.
@@ -161,7 +163,7 @@ impl Stage {
     pub(crate) async fn all_records(&self) -> Vec<Filed> {
         let bucket = self.output("EvidenceBucket");
         let mut found = Vec::new();
-        for function in ["quarantine", "revoke"] {
+        for function in ["quarantine", "revoke", "release"] {
             let mut after = format!("rec/{function}/{}", self.since);
             loop {
                 let prefix = format!("prefix=rec%2F{function}%2F");
@@ -189,8 +191,9 @@ impl Stage {
             let der = from_base64(&text(pem).lines().filter(|line| !line.starts_with('-')).collect::<String>());
             Root { function: Some(function.parse().unwrap()), fingerprint: Sha256::of(&der) }
         };
-        let (ours, theirs) = (&self.stack["signing_key_pem"], &self.stack["revoke"]["signing_key_pem"]);
-        let mut verifier = Verifier::new(vec![root("quarantine", ours), root("revoke", theirs)]);
+        let pem = |function: &str| &self.stack[function]["signing_key_pem"];
+        let roots = [("quarantine", &self.stack["signing_key_pem"]), ("revoke", pem("revoke")), ("release", pem("release"))];
+        let mut verifier = Verifier::new(roots.map(|(function, pem)| root(function, pem)).into());
         for filed in self.all_records().await.iter().filter(|filed| sessions.contains(&session(filed))) {
             verifier.add(&filed.key, &filed.bytes, None, calls::now());
         }

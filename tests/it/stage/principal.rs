@@ -17,7 +17,7 @@ static NTH: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new
 pub(crate) const DENIES: &str = "cordon-revoked-us-east-1";
 
 /// A number that no other test has: names and finding ids are made of it.
-fn unique() -> String {
+pub(crate) fn unique() -> String {
     let nth = NTH.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
     format!("{:08x}{:08x}{nth:04x}", std::process::id(), calls::now().millis() & 0xffff_ffff)
 }

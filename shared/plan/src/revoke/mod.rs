@@ -8,6 +8,7 @@ mod patterns;
 mod steps;
 
 pub use denies::{Denied, Denies, NotOurs, denies_everything, denies_policy};
+pub(crate) use judge::is_denied;
 pub use judge::{CredentialEnd, CredentialState, DENY_CHANGED, Deny, RevocationOutcome, RevocationState, judge_revocation};
 pub use observed::{Key, Principal, Role, User};
 pub use pattern::{Pattern, Procedure, Survivor, pattern_of, patterns};
