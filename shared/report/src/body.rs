@@ -123,6 +123,12 @@ pub(crate) enum On {
     Key(String, String),
     /// A role gets the document of what is denied.
     Denies(String, String),
+    /// A policy is taken off a user.
+    Detachment(String, String),
+    /// A user's boundary is taken off.
+    NoBoundary(String),
+    /// The document of what is denied on a role is deleted.
+    NoDenies(String, String),
 }
 
 /// A group: known, or the one that an earlier step of the plan makes in this VPC.
@@ -154,7 +160,13 @@ impl On {
             "attach_deny" => Some(Self::Attachment(text("user")?, text("policy")?)),
             "bound_by_deny" => Some(Self::Boundary(text("user")?, text("policy")?)),
             "disable_key" => Some(Self::Key(text("user")?, text("key")?)),
-            "write_denies" => Some(Self::Denies(text("role")?, text("policy")?)),
+            "write_denies" | "rewrite_denies" => Some(Self::Denies(text("role")?, text("policy")?)),
+            "detach_deny" => Some(Self::Detachment(text("user")?, text("policy")?)),
+            "restore_boundary" => Some(match text("to") {
+                Some(to) => Self::Boundary(text("user")?, to),
+                None => Self::NoBoundary(text("user")?),
+            }),
+            "delete_denies" => Some(Self::NoDenies(text("role")?, text("policy")?)),
             _ => None,
         }
     }
@@ -179,6 +191,10 @@ impl<'de> Deserialize<'de> for Action {
             "bound_by_deny" => format!("deny everything to user {}, by its boundary", text("user")),
             "disable_key" => format!("make the key {} of user {} inactive", text("key"), text("user")),
             "write_denies" => format!("write what is denied on role {}", text("role")),
+            "detach_deny" => format!("take the deny of everything off user {}", text("user")),
+            "restore_boundary" => format!("put back the boundary of user {}", text("user")),
+            "rewrite_denies" => format!("take the denies of {} off role {}", text("without"), text("role")),
+            "delete_denies" => format!("take the last denies, of {}, off role {}", text("without"), text("role")),
             other => format!("`{}`", clean(other)),
         };
         Ok(Self { words, on: On::of(name, of) })
@@ -359,7 +375,7 @@ pub(crate) struct Timings {
     received_to_observed: Option<u64>,
     #[serde(deserialize_with = "maybe")]
     received_to_intent: Option<u64>,
-    #[serde(deserialize_with = "maybe", alias = "received_to_denied")]
+    #[serde(deserialize_with = "maybe", alias = "received_to_denied", alias = "received_to_lifted")]
     received_to_sealed: Option<u64>,
     #[serde(deserialize_with = "maybe")]
     received_to_read_back: Option<u64>,

@@ -25,6 +25,11 @@ pub(crate) fn is_of_credential(entry: &Entry) -> bool {
     entry.key().function.as_str() == OF_CREDENTIALS
 }
 
+/// Whether a record is about the end of an incident, as all are that `release` writes.
+pub(crate) fn is_release(entry: &Entry) -> bool {
+    entry.key().function.as_str() == CLOSES.0
+}
+
 /// Whether a record is of a command that a responder ran.
 pub(crate) fn is_run(entry: &Entry) -> bool {
     entry.key().function.as_str() == "run"

@@ -290,7 +290,7 @@ impl Event<'_> {
         };
         let (status_id, status) = match state {
             "Contained" | "Released" | "Revoked" => (1, "Success"),
-            "NotContained" | "NotRevoked" => (2, "Failure"),
+            "NotContained" | "NotRevoked" | "NotReleased" => (2, "Failure"),
             "Partial" => (4, "Partial"),
             _ => (0, "Unknown"),
         };

@@ -364,6 +364,11 @@ fn summary_of_credential(incident: &Incident<'_>) -> String {
                 "The end of {target} came only in part: {ended} of {of} read back as ended. What still works is listed below."
             );
         }
+        (_, "Released") => text += &format!("The end of {target} was undone since: a second person approved it."),
+        (_, "Kept") => text += &format!("The incident has let go of {target}, which other incidents hold: IAM denies it still."),
+        (_, "NotReleased") => {
+            text += &format!("The end of {target} was to be undone, as a second person approved, and IAM denies it still.");
+        }
         (_, "NotRevoked") => text += &format!("IAM still accepts {target}: nothing of it is ended."),
         (_, "Unverifiable") => text += &format!("Whether IAM still accepts {target} could not be read back."),
         (_, "NoOutcome") => text += &format!("The end of {target} was planned; no record here says what became of it."),
@@ -616,7 +621,9 @@ fn about_work(rows: &mut Rows<'_>, entry: &Entry, incident: &Incident<'_>) {
     let function = entry.key().function.clone();
     let body = &entry.body;
     if let Some(timings) = &body.timings {
-        let (came, read) = if incident::is_of_credential(entry) {
+        let (came, read) = if incident::is_release(entry) {
+            ("approval", "The principal, its hold and what revoke recorded were read")
+        } else if incident::is_of_credential(entry) {
             ("report", "The principal and its hold were read")
         } else {
             ("finding", "The machine, its groups and its hold were read")
@@ -641,8 +648,12 @@ fn about_work(rows: &mut Rows<'_>, entry: &Entry, incident: &Incident<'_>) {
         let mut ends: Vec<_> =
             interfaces(outcome).iter().map(|end| format!("{} {}: {} → {}", end.id, end.state, end.before, end.after)).collect();
         ends.extend(credentials(outcome).iter().map(|end| format!("{} {}", end.id, end.state)));
-        let nothing = if incident::is_of_credential(entry) { "no credential" } else { "no interface" };
-        let what = format!("Read back: {}", if ends.is_empty() { nothing.to_owned() } else { ends.join("; ") });
+        let nothing = match &outcome.state {
+            Some(state) if incident::is_release(entry) => state.to_string(),
+            _ if incident::is_of_credential(entry) => "no credential".to_owned(),
+            _ => "no interface".to_owned(),
+        };
+        let what = format!("Read back: {}", if ends.is_empty() { nothing } else { ends.join("; ") });
         let sealed = |end: &body::InterfaceEnd| end.state.as_ref().is_some_and(|s| matches!(s.as_str(), "sealed" | "detached"));
         let ended = |end: &body::InterfaceEnd| end.state.as_ref().is_some_and(|state| state.as_str() == "ended");
         let good = outcome.interfaces.iter().all(sealed) && outcome.credentials.iter().all(ended);
@@ -721,8 +732,9 @@ fn about_record(rows: &mut Rows<'_>, entry: &Entry) {
             let said = state.map(ToString::to_string).or(prepared).map(signed);
             let ran = || body.ran.outcome().filter(|_| incident::is_run(entry));
             let said = said.or_else(ran).unwrap_or_else(|| signed("of a form that this program does not know".to_owned()));
-            let good =
-                state.is_none_or(|state| !matches!(state.as_str(), "Partial" | "NotContained" | "NotRevoked" | "Unverifiable"));
+            let good = state.is_none_or(|state| {
+                !matches!(state.as_str(), "Partial" | "NotContained" | "NotRevoked" | "NotReleased" | "Unverifiable")
+            });
             rows.judged(good, time, Clock::Function, "outcome", said);
         }
         Kind::Decision => {
@@ -734,7 +746,9 @@ fn about_record(rows: &mut Rows<'_>, entry: &Entry) {
                 .map(|rule| format!(" [{rule}]"))
                 .unwrap_or_default();
             let reason = reason.map_or("no reason is readable", Words::as_str);
-            rows.add(time, Clock::Function, "decision", format!("Nothing was changed: {reason}{rule}"));
+            // A request, an approval and a denial say who said what.
+            let said = if incident::is_release(entry) { String::new() } else { "Nothing was changed: ".to_owned() };
+            rows.add(time, Clock::Function, "decision", format!("{said}{reason}{rule}"));
         }
         kind => {
             rows.add(time, Clock::Function, "record", format!("A record of kind `{}` was made and signed", kind.as_str()));

@@ -108,6 +108,18 @@ impl Announced {
                 iam(&mut touch, &[("role", role), ("inline policy", policy)]);
                 ("IAM", &["PutRolePolicy"])
             }
+            On::Detachment(user, policy) => {
+                iam(&mut touch, &[("user", user), ("policy", policy)]);
+                ("IAM", &["DetachUserPolicy"])
+            }
+            On::NoBoundary(user) => {
+                iam(&mut touch, &[("user", user)]);
+                ("IAM", &["DeleteUserPermissionsBoundary"])
+            }
+            On::NoDenies(role, policy) => {
+                iam(&mut touch, &[("role", role), ("inline policy", policy)]);
+                ("IAM", &["DeleteRolePolicy"])
+            }
         };
         Self { service, operations, touch }
     }

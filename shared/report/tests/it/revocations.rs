@@ -52,6 +52,39 @@ fn a_users_key_is_told_from_its_report_to_its_end() {
     );
 }
 
+/// Undone with a second person: the incident is closed, and the timeline says who asked, who approved and what was lifted.
+#[test]
+fn a_release_is_told_as_one() {
+    let mut story = Story::of("revoke");
+    story.ends(&KEY);
+    let decision = |rule: &str| json!({"verdict": "ask-human", "rule": rule, "reason": "x"});
+    let request =
+        json!({"decision": decision("anyone-may-ask"), "reason": "alice asks for the release of user ci-deployer: a decoy"});
+    story.write_as("release", "key", Kind::Decision, at(3_600_000), None, request);
+    let approval = json!({"decision": decision("second-person-approves"), "reason": "bob approves what alice asked for"});
+    story.write_as("release", "key", Kind::Decision, at(3_660_000), None, approval);
+    let lift = json!({"detach_deny": {"user": "ci-deployer", "policy": "arn:aws:iam::123456789012:policy/cordon-deny-all"}});
+    let plan = json!({"steps": [{"wave": 0, "action": lift}], "before": {"kind": "user"}});
+    let intent = story.write_as("release", "key", Kind::Intent, at(3_661_000), None, plan);
+    let outcome = json!({
+        "outcome": {"state": "Released", "steps": [{"step": 0, "did": "accepted", "request_id": "r-9"}], "left_open": []},
+        "timings": {"received": at(3_660_000), "received_to_lifted": 1500, "received_to_read_back": 1600},
+        "calls": [{"service": "IAM", "operation": "DetachUserPolicy", "request_id": "r-9", "status": 200,
+                   "started": at(3_661_400), "ended": at(3_661_500)}],
+        "evidence": "durable",
+    });
+    story.write_as("release", "key", Kind::Outcome, at(3_662_000), Some(intent), outcome);
+    let timeline = told(&story, "key");
+    assert_eq!(timeline.end_state, "Released");
+    assert!(timeline.summary.contains("was undone since: a second person approved it"), "{}", timeline.summary);
+    let said = |event: &str, words: &str| timeline.rows.iter().any(|row| row.event == event && row.what.contains(words));
+    assert!(said("decision", "alice asks") && said("decision", "bob approves"), "{:?}", timeline.rows);
+    assert!(!said("decision", "Nothing was changed"));
+    assert!(said("change_answered", "To take the deny of everything off user ci-deployer: AWS accepted it"), "{:?}", timeline.rows);
+    assert!(said("read_back", "Released") && said("received", "The approval reached release"), "{:?}", timeline.rows);
+    assert!(timeline.durations.iter().any(|took| took.what == "first seen → closed"), "{:?}", timeline.durations);
+}
+
 #[test]
 fn a_roles_session_is_told_with_what_survives_it() {
     let mut story = Story::of("revoke");
