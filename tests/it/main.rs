@@ -17,6 +17,7 @@ mod crash;
 mod datakeys;
 mod degraded;
 mod deployed;
+mod members;
 mod outsiders;
 mod privilege;
 mod release;

@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use crate::stage::{DENIES, Fate, Person, Stage, Wire, iam_error, json_error, key_finding, s3_error, session_finding, text, texts};
 
 /// The one credential that an answer is about.
-fn only(answer: &Answer) -> &revoke::Told {
+pub(crate) fn only(answer: &Answer) -> &revoke::Told {
     let [told] = answer.credentials.as_slice() else { panic!("{answer:?}") };
     told
 }
 
 /// Uses the credentials as often as it can until they are refused. Milliseconds from now until then.
-async fn until_refused(thief: &Person) -> u128 {
+pub(crate) async fn until_refused(thief: &Person) -> u128 {
     let began = Instant::now();
     while thief.works().await {
         assert!(began.elapsed() < Duration::from_secs(20), "{} still works", thief.name);
@@ -27,7 +27,7 @@ async fn until_refused(thief: &Person) -> u128 {
     began.elapsed().as_millis()
 }
 
-async fn is_inactive(stage: &Stage, thief: &Person) -> bool {
+pub(crate) async fn is_inactive(stage: &Stage, thief: &Person) -> bool {
     let listed = stage.root.query("iam", "ListAccessKeys", &[("UserName", &thief.name)]).await.unwrap();
     let (keys, states) = (texts(&listed, "AccessKeyId"), texts(&listed, "Status"));
     keys.iter().zip(states).any(|(key, state)| *key == thief.key && state == "Inactive")
@@ -76,7 +76,7 @@ async fn a_stolen_user_key_is_refused_and_its_neighbours_go_on() {
     assert!(row.get(format!("holder#{}", told.incident.as_ref().unwrap())).is_some(), "{row}");
 }
 
-fn session_of(stage: &Stage, made: &str) -> crate::stage::Caller {
+pub(crate) fn session_of(stage: &Stage, made: &str) -> crate::stage::Caller {
     let part = |tag| texts(made, tag).remove(0);
     let credentials = aws_credential_types::Credentials::new(
         part("AccessKeyId"),
@@ -571,6 +571,9 @@ async fn every_action_that_the_revoke_role_may_is_used_and_it_may_no_other() {
         Wire::with(|asked| if asked.operation == "AttachUserPolicy" { iam_error(409, "LimitExceeded") } else { Fate::Pass }),
     );
     assert_eq!(full.deliver(&key_finding(&stage, &other)).await.unwrap().outcome, Said::Revoked);
+    let there = stage.member();
+    let elsewhere = key_finding(&there, &there.a_user().await);
+    assert_eq!(normal.deliver(&elsewhere).await.unwrap().outcome, Said::Revoked);
     let third = stage.a_user().await;
     let event = key_finding(&stage, &third);
     let dying =
@@ -600,7 +603,7 @@ async fn the_revoke_role_cannot_climb() {
     let all = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "*", "Resource": "*" }] }).to_string();
     let own = ["RoleName", "RevokeRoleName", "SealRoleName"].map(|output| stage.output(output));
     let mut attempts = Vec::new();
-    for role in own.iter().map(String::as_str).chain(["cordon-break-glass"]) {
+    for role in own.iter().map(String::as_str).chain(["cordon-break-glass", "CordonMember"]) {
         let asked = vec![("RoleName", role), ("PolicyName", DENIES), ("PolicyDocument", all.as_str())];
         attempts.push((format!("write on {role}"), "PutRolePolicy", asked));
     }

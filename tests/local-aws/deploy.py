@@ -18,6 +18,7 @@ import boto3
 from botocore.config import Config
 
 from common import REPO, WORK, Command, Trouble, run_logged
+from emulator import ORGANIZATION
 from local_aws import ACCOUNT, LocalAws
 from venvs import venv
 
@@ -34,6 +35,8 @@ FUNCTIONS = {
 KEYRING, RESPONDER = "cordon-keyring", "cordon-responder"
 # Whom IAM itself keeps Cordon from touching.
 BREAK_GLASS = "cordon-break-glass"
+# Another account of the organisation, what it calls the role for Cordon, and whom IAM keeps Cordon from touching there.
+MEMBER, MEMBER_ROLE, MEMBER_BREAK_GLASS = "210987654321", "CordonMember", "ops-break-glass"
 FOR_TESTS = {
     "Mode": "act",
     "Drill": "true",
@@ -45,6 +48,8 @@ FOR_TESTS = {
     "Webhooks": "on",
     # Nobody is there.
     "GithubApi": "http://127.0.0.1:9",
+    "MemberRoleName": MEMBER_ROLE,
+    "OrganizationId": ORGANIZATION,
 }
 # Only here, where tests act as the function's role; longer than any build that a test run may contain.
 SESSION_SECONDS = 12 * 60 * 60
@@ -61,13 +66,13 @@ class Stack:
     environments: dict[str, dict[str, str]]
 
 
-def client(aws: LocalAws, service: str) -> Any:
-    """A client of the local AWS, as its root user."""
+def client(aws: LocalAws, service: str, account: str | None = None) -> Any:
+    """A client of the local AWS, as its root user, or as another account's: there a key that is an account's id selects that one."""
     return boto3.client(
         service,
         endpoint_url=aws.endpoint,
         region_name=aws.region,
-        aws_access_key_id="test",
+        aws_access_key_id=account or "test",
         aws_secret_access_key="test",
         config=Config(retries={"total_max_attempts": 2}, proxies={}),
     )
@@ -152,6 +157,33 @@ def _point_home(aws: LocalAws, function: str) -> dict[str, str]:
     return variables
 
 
+def deploy_member(aws: LocalAws, stack: Stack) -> dict[str, Any]:
+    """`infra/member.yaml` in another account, as a StackSet would, and what a test needs to know about it."""
+    parameters = {
+        "RoleName": MEMBER_ROLE,
+        "RevokeRoleArns": stack.outputs["RevokeRoleArn"],
+        "OrganizationId": ORGANIZATION,
+        "BreakGlassArns": f"arn:aws:iam::*:role/{MEMBER_BREAK_GLASS}",
+    }
+    there = client(aws, "cloudformation", MEMBER)
+    there.create_stack(
+        StackName=STACK,
+        TemplateBody=(REPO / "infra" / "member.yaml").read_text(encoding="utf-8"),
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
+    )
+    there.get_waiter("stack_create_complete").wait(StackName=STACK, WaiterConfig={"Delay": 1})
+    outputs = there.describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
+    iam = client(aws, "iam", MEMBER)
+    names = iam.list_role_policies(RoleName=MEMBER_ROLE)["PolicyNames"]
+    return {
+        "account": MEMBER,
+        "outputs": {output["OutputKey"]: output["OutputValue"] for output in outputs},
+        "role_policies": {name: iam.get_role_policy(RoleName=MEMBER_ROLE, PolicyName=name)["PolicyDocument"] for name in names},
+        "break_glass": MEMBER_BREAK_GLASS,
+    }
+
+
 def describe(aws: LocalAws, stack: Stack) -> dict[str, Any]:
     """All that a test needs to know about the stack: what is deployed, under which role, and how to act as that role."""
     role, sealer = stack.outputs["RoleName"], stack.outputs["SealRoleName"]
@@ -188,6 +220,7 @@ def describe(aws: LocalAws, stack: Stack) -> dict[str, Any]:
             "role_policies": role_policies(aws, sealer),
             "role_credentials": role_credentials(aws, sealer),
         },
+        "member": deploy_member(aws, stack),
         "other_function": _other_function(aws),
         "users": {name: user_credentials(aws, name) for name in (KEYRING, RESPONDER)},
     }

@@ -8,6 +8,7 @@ authorized by MiniStack, as any other call is, and answered by moto. A test then
 MiniStack is told what it does not know by itself:
 
 - `iam:PolicyARN` and `iam:PermissionsBoundary` (which policy is attached or detached, or bounds, or bounded until now);
+- `aws:PrincipalOrgID` and, for `AssumeRole`, `aws:ResourceOrgID`: which accounts are one organisation;
 - `s3:if-none-match` and `s3:ObjectCreationOperation` (create-once), `dynamodb:LeadingKeys` (own rows only);
 - of the EC2 calls that change something: every resource they name, the tags those have in moto, the tags a new group gets, and that
   tagging a group at birth is a `CreateTags` with `ec2:CreateAction`.
@@ -43,6 +44,23 @@ def iam_keys(action: str, query: dict[str, Any]) -> dict[str, str]:
     """The policy that a call attaches, or bounds a principal by."""
     named = {"iam:PolicyARN": "PolicyArn", "iam:PermissionsBoundary": "PermissionsBoundary"} if action.startswith("iam:") else {}
     return {key: _first(query[name]) for key, name in named.items() if query.get(name)}
+
+
+# The organisation of the local AWS. Any other account is a stranger's.
+ORGANIZATION = "o-cordonlocal1"
+ORGANIZED = {"123456789012", "210987654321", "111122223333"}
+
+
+def organization_of(account: str) -> str | None:
+    """The organisation that an account is in."""
+    return ORGANIZATION if account in ORGANIZED else None
+
+
+def sts_keys(action: str, query: dict[str, Any]) -> dict[str, str]:
+    """The organisation of the role that is assumed; none if its account is in none, as on AWS."""
+    role = _first(query.get("RoleArn")) if action == "sts:AssumeRole" else ""
+    organization = organization_of(role.split(":")[4]) if role.count(":") > 4 else None
+    return {"aws:ResourceOrgID": organization} if organization else {}
 
 
 def dynamodb_keys(body: bytes) -> dict[str, list[str]]:
@@ -146,7 +164,7 @@ def ministack(moto_endpoint: str) -> None:
             # The call names no boundary: the one that the user has is meant.
             user = iam._users.get(_first((parameters or {}).get("UserName"))) or {}
             keys = {"iam:PermissionsBoundary": user["PermissionsBoundary"]} if user.get("PermissionsBoundary") else {}
-        return {**of_tags(service, action, body, parameters), **keys}
+        return {**of_tags(service, action, body, parameters), **keys, **sts_keys(action, parameters or {})}
 
     def with_dynamodb_keys(body: bytes) -> dict[str, Any]:
         return {**of_dynamodb(body), **dynamodb_keys(body)}
@@ -171,6 +189,7 @@ def ministack(moto_endpoint: str) -> None:
             return enforce(access_key, "ec2:CreateTags", service, region, resource_arn=resource_arn, service_context=birth)
         return denied
 
+    iam_evaluator._principal_org_id = organization_of
     iam_actions.s3_service_context = with_s3_keys
     iam_actions.dynamodb_service_context = with_dynamodb_keys
     iam_actions.request_tag_context = with_iam_keys

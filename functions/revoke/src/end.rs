@@ -16,7 +16,7 @@ use plan::revoke::{
 use plan::{Case, Trouble, TroubleKind};
 use playbook::{Decision, LeakFacts, Verdict};
 use responder::{Attention, Invocation, Transient};
-use revocation::Holder;
+use revocation::{Holder, Iam, has_lapsed, no_entry};
 use signal::{Credential, Leak};
 
 use crate::answer::{Said, Told};
@@ -41,14 +41,29 @@ fn decide<S: Worm>(environment: &Environment<S>, leak: &Leak) -> Decision {
     environment.playbook.decide(leak, facts, &environment.settings.posture(&leak.account))
 }
 
-/// The function's Region, if it can reach the account of the credential at all. IAM is the same in every Region; instances are in the
+/// The function's Region, if it works in the account of the credential at all. IAM is the same in every Region; instances are in the
 /// function's, which GuardDuty's findings come to.
-fn home<'a>(leak: &Leak, invocation: &'a Invocation) -> Option<&'a Region> {
-    invocation.home.as_ref().filter(|(account, _)| *account == leak.account).map(|(_, region)| region)
+fn region<'a, S: Worm>(leak: &Leak, invocation: &'a Invocation, environment: &Environment<S>) -> Option<&'a Region> {
+    invocation.home.as_ref().filter(|_| environment.reaches(&leak.account)).map(|(_, region)| region)
 }
 
 fn elsewhere(leak: &Leak) -> (Said, Attention, String) {
-    let reason = format!("{} is of account {}, where this function has no role", leak.credential, leak.account);
+    let reason = format!(
+        "{} is of account {}, where this function has no role: deploy infra/member.yaml there, and set MemberRoleName and OrganizationId here",
+        leak.credential, leak.account
+    );
+    (Said::NeedsHuman, Attention::Page, reason)
+}
+
+/// What it amounts to that STS does not let us into the account: a retry does not change it, deploying does.
+fn no_way_in<S: Worm>(leak: &Leak, code: &str, environment: &Environment<S>) -> (Said, Attention, String) {
+    let (account, role) = (&leak.account, environment.member_role(&leak.account));
+    let reason = format!(
+        "{} is of account {account}, and {role} could not be assumed ({code}): deploy infra/member.yaml in account {account}, with this \
+         function's role in RevokeRoleArns, then run this again. StackSets skip the organisation's management account: if it is that one, \
+         deploy it there as a stack of its own",
+        leak.credential
+    );
     (Said::NeedsHuman, Attention::Page, reason)
 }
 
@@ -83,7 +98,7 @@ fn verdict(decision: &Decision) -> (Said, Attention, String) {
 /// The leak with the name of its key's user, which IAM is asked for where the report has none. None: IAM does not know the key.
 async fn named<S: Worm>(leak: Leak, environment: &Environment<S>) -> Result<Option<Leak>, Trouble> {
     match &leak.credential {
-        Credential::UserKey { key, user: None } => match environment.iam.holder(key).await? {
+        Credential::UserKey { key, user: None } => match environment.iam(&leak).await?.holder(key).await? {
             Holder::Unknown => Ok(None),
             holder => Ok(Some(held_by(leak, holder))),
         },
@@ -105,17 +120,31 @@ fn held_by(mut leak: Leak, holder: Holder) -> Leak {
 /// Whose the key of a leak is, beside looking at whom the report names. Unknown where it is not about a key, or IAM does not say.
 async fn holder<S: Worm>(leak: &Leak, environment: &Environment<S>) -> Holder {
     match &leak.credential {
-        Credential::UserKey { key, .. } => environment.iam.holder(key).await.unwrap_or(Holder::Unknown),
+        // Where the account cannot be reached, looking at whom the report names says so.
+        Credential::UserKey { key, .. } => match environment.iam(leak).await {
+            Ok(iam) => iam.holder(key).await.unwrap_or(Holder::Unknown),
+            Err(_) => Holder::Unknown,
+        },
         _ => Holder::Unknown,
     }
 }
 
-/// The principal, as IAM shows it.
+/// The principal, as IAM shows it: by another session, if AWS says that ours in that account has lapsed.
 async fn look<S: Worm>(leak: &Leak, environment: &Environment<S>) -> Result<Option<Principal>, Trouble> {
+    let seen = look_once(leak, environment).await;
+    match &seen {
+        Err(trouble) if has_lapsed(trouble) && environment.forget(&leak.account).await => look_once(leak, environment).await,
+        _ => seen,
+    }
+}
+
+async fn look_once<S: Worm>(leak: &Leak, environment: &Environment<S>) -> Result<Option<Principal>, Trouble> {
     match &leak.credential {
-        Credential::UserKey { user: Some(user), .. } | Credential::UserSession { user, .. } => environment.iam.user(user).await,
+        Credential::UserKey { user: Some(user), .. } | Credential::UserSession { user, .. } => {
+            environment.iam(leak).await?.user(user).await
+        }
         Credential::RoleSession { role, .. } | Credential::InstanceSession { role, .. } | Credential::WholeRole { role } => {
-            environment.iam.role(role).await
+            environment.iam(leak).await?.role(role).await
         }
         Credential::UserKey { user: None, .. }
         | Credential::Federated { .. }
@@ -154,23 +183,29 @@ pub(crate) async fn preview<S: Worm>(
     environment: &Environment<S>,
 ) -> Result<Told, Transient> {
     let planned = |leak: &Leak, reason: String| told(leak, (Said::Planned, Attention::None, reason));
-    let Some(region) = home(leak, invocation) else { return Ok(planned(leak, elsewhere(leak).2)) };
+    let Some(region) = region(leak, invocation, environment) else { return Ok(planned(leak, elsewhere(leak).2)) };
     if pattern_of(&leak.credential).is_none_or(|pattern| pattern.procedure.is_none()) {
         let decision = decide(environment, leak);
         return Ok(Told { rule: Some(decision.rule.clone()), by_hand: by_hand(leak), ..planned(leak, decision.to_string()) });
     }
-    let Some(leak) = named(leak.clone(), environment).await.map_err(Transient::of)? else {
-        return Ok(planned(leak, gone(leak).2));
+    let leak = match named(leak.clone(), environment).await {
+        Ok(Some(leak)) => leak,
+        Ok(None) => return Ok(planned(leak, gone(leak).2)),
+        Err(trouble) => return Ok(planned(leak, unobserved(leak, &trouble, environment)?.2)),
     };
     let decision = decide(environment, &leak);
-    let Some(seen) = look(&leak, environment).await.map_err(Transient::of)? else { return Ok(planned(&leak, gone(&leak).2)) };
+    let seen = match look(&leak, environment).await {
+        Ok(Some(seen)) => seen,
+        Ok(None) => return Ok(planned(&leak, gone(&leak).2)),
+        Err(trouble) => return Ok(planned(&leak, unobserved(&leak, &trouble, environment)?.2)),
+    };
     let cause = record::cause(environment, calls::now(), &leak);
     let case = cause.case(&leak.incident, &leak.account, &decision, environment.playbook.digest(), 1);
     let plan = revoke(rule(environment, &leak, region, case, (Denies::default(), false)), &leak, seen);
     Ok(Told { rule: Some(decision.rule.clone()), plan: plan.map(|plan| plan.to_string()), ..planned(&leak, decision.to_string()) })
 }
 
-fn rule<S>(
+fn rule<S: Worm>(
     environment: &Environment<S>,
     leak: &Leak,
     region: &Region,
@@ -181,7 +216,7 @@ fn rule<S>(
     Rule {
         case,
         region: region.clone(),
-        deny_policy: environment.deny_policy.clone(),
+        deny_policy: environment.deny_policy(&leak.account),
         standing,
         reported: seen.unwrap_or(leak.at),
         since: leak.since,
@@ -197,7 +232,7 @@ pub(crate) async fn end<S: Worm>(leak: Leak, invocation: &Invocation, environmen
         let said = verdict(&decision);
         return decline_at_once(environment, received, &leak, decision, said).await;
     }
-    let Some(region) = home(&leak, invocation) else {
+    let Some(region) = region(&leak, invocation, environment) else {
         return decline_at_once(environment, received, &leak, decision, elsewhere(&leak)).await;
     };
 
@@ -207,7 +242,7 @@ pub(crate) async fn end<S: Worm>(leak: Leak, invocation: &Invocation, environmen
         Ok(Some(leak)) => leak,
         Ok(None) => return decline_at_once(environment, received, &told, decision, gone(&told)).await,
         Err(trouble) => {
-            let said = unobserved(&told, &trouble)?;
+            let said = unobserved(&told, &trouble, environment)?;
             return decline_at_once(environment, received, &told, decision, said).await;
         }
     };
@@ -320,7 +355,14 @@ async fn decline<S: Worm>(
 }
 
 /// What it amounts to that IAM could not be asked: it is tried again where that can help.
-fn unobserved(leak: &Leak, trouble: &Trouble) -> Result<(Said, Attention, String), Transient> {
+fn unobserved<S: Worm>(
+    leak: &Leak,
+    trouble: &Trouble,
+    environment: &Environment<S>,
+) -> Result<(Said, Attention, String), Transient> {
+    if let Some(code) = no_entry(trouble) {
+        return Ok(no_way_in(leak, code, environment));
+    }
     let reason = format!("could not observe {}: {trouble}", leak.credential);
     if trouble.kind.passes() { Err(Transient(reason)) } else { Ok((Said::NeedsHuman, Attention::Page, reason)) }
 }
@@ -376,7 +418,7 @@ impl<S: Worm> Work<'_, S> {
         match seen {
             Ok(Some(seen)) => self.act(seen, &decision).await,
             Ok(None) => self.decline(decision, missing(&self.leak)).await,
-            Err(trouble) => self.decline(decision, unobserved(&self.leak, &trouble)?).await,
+            Err(trouble) => self.decline(decision, unobserved(&self.leak, &trouble, self.environment)?).await,
         }
     }
 
@@ -440,17 +482,19 @@ impl<S: Worm> Work<'_, S> {
         pass: u32,
         waiting: Option<Recorded<Revocation>>,
     ) -> Result<Passed, Transient> {
-        let Environment { iam, docket, playbook, .. } = self.environment;
+        let Environment { docket, playbook, .. } = self.environment;
         let cause = self.cause.clone().decided(decision);
         let noted = own_deny(&plan);
         let (intended, ()) = tokio::join!(self.intend(&cause, plan, pass, waiting), self.held.note(&noted));
         let Intended { recorded, late, superseded } = intended?;
         let intended = calls::now();
 
+        // What was looked at with is at hand, unless its session has run out just now.
+        let iam = self.environment.iam(&self.leak).await.map_err(Transient::of)?;
         let (done, parked) = tokio::join!(iam.apply(&recorded), self.held.park(late.as_ref()));
         let denied = calls::now();
 
-        let mut outcome = self.read_back(&recorded, &done).await;
+        let mut outcome = self.read_back(&iam, &recorded, &done).await;
         let read_back = calls::now();
 
         let mut recorder = docket.recorder().await;
@@ -521,11 +565,10 @@ impl<S: Worm> Work<'_, S> {
     }
 
     /// Looks until IAM shows what it accepted, or long enough.
-    async fn read_back(&self, recorded: &Recorded<Revocation>, done: &[plan::Done]) -> RevocationOutcome {
-        let Environment { iam, deny_policy, .. } = self.environment;
+    async fn read_back(&self, iam: &Iam, recorded: &Recorded<Revocation>, done: &[plan::Done]) -> RevocationOutcome {
         // An attached policy denies what its text says: that is read before anything is called ended by it.
         let deny = match &recorded.value().before {
-            Principal::User(_) => iam.deny(deny_policy).await,
+            Principal::User(_) => iam.deny(&self.environment.deny_policy(&self.leak.account)).await,
             Principal::Role(_) => Deny::Unread,
         };
         let refused = |done: &plan::Done| matches!(&done.did, plan::Did::Failed(trouble) if !trouble.kind.passes());

@@ -6,23 +6,28 @@ use calls::CallLog;
 use docket::Docket;
 use evidence_store::{S3, Worm};
 use hold::Holds;
-use ids::{AccountId, Sha256};
+use ids::{AccountId, RoleName, Sha256};
+use plan::Trouble;
 use playbook::LeakPlaybook;
 use redact::Redactor;
 use responder::{Settings, SettingsError};
-use revocation::Iam;
+use revocation::{Iam, Members};
 use signal::{Credential, Leak};
 
 /// Settings, playbook, clients and the recorder: built once, lent to every invocation.
 #[derive(Debug)]
 pub struct Environment<S> {
     pub(crate) settings: Settings,
-    /// `CORDON_DENY_POLICY`: the deployed policy that denies everything.
-    pub(crate) deny_policy: String,
+    /// `CORDON_DENY_POLICY`: the deployed policy that denies everything, in the function's own account.
+    deny_policy: String,
+    /// The function's own account, which that policy is of.
+    home: AccountId,
     /// `CORDON_OWN`: ARNs of Cordon's own roles, protected besides what `CORDON_PROTECTED` names.
     own: BTreeSet<String>,
     pub(crate) playbook: LeakPlaybook,
-    pub(crate) iam: Iam,
+    iam: Iam,
+    /// `CORDON_MEMBER_ROLE`: the role that lets the function into other accounts. None: it works in its own only.
+    members: Option<Members>,
     pub(crate) holds: Holds,
     pub(crate) calls: CallLog,
     pub(crate) docket: Docket<S>,
@@ -59,18 +64,69 @@ impl<S: Worm> Environment<S> {
         let signs = (settings.function.clone(), settings.signing_key.clone());
         let redactor = Redactor::new(&settings.redact)?;
         let deny_policy = get("CORDON_DENY_POLICY").filter(|arn| arn.contains(":policy/"));
+        let deny_policy = deny_policy.ok_or(SettingsError::Missing("CORDON_DENY_POLICY"))?;
+        let mut parts = deny_policy.split(':').skip(1);
+        let (partition, home) = (parts.next().unwrap_or("aws").to_owned(), parts.nth(2).and_then(|account| account.parse().ok()));
+        let wrong = |name, expected| SettingsError::Wrong { name, expected };
+        let home = home.ok_or(wrong("CORDON_DENY_POLICY", "a policy of the function's own account"))?;
+        let member = get("CORDON_MEMBER_ROLE").filter(|name| !name.trim().is_empty());
+        let member = member.map(|name| name.trim().parse::<RoleName>()).transpose();
+        let member = member.map_err(|_| wrong("CORDON_MEMBER_ROLE", "a role's name, without an account or a path"))?;
         let region = get("AWS_REGION").and_then(|region| region.parse().ok()).ok_or(SettingsError::NoLambda("AWS_REGION"))?;
         let own = get("CORDON_OWN").unwrap_or_default();
         Ok(Self {
             playbook: LeakPlaybook::shipped()?,
             iam: Iam::new(config, calls.clone(), &region),
+            members: member.map(|role| Members::new(config, calls.clone(), &region, &partition, role)),
             holds: Holds::new(config, calls.clone(), settings.table.clone()),
             docket: Docket::new(config, calls.clone(), store, signs, redactor, code)?,
-            deny_policy: deny_policy.ok_or(SettingsError::Missing("CORDON_DENY_POLICY"))?,
+            deny_policy,
+            home,
             own: own.split(',').map(|arn| arn.trim().to_owned()).filter(|arn| !arn.is_empty()).collect(),
             settings,
             calls,
         })
+    }
+
+    /// Whether the function works in an account at all.
+    pub(crate) fn reaches(&self, account: &AccountId) -> bool {
+        *account == self.home || self.members.is_some()
+    }
+
+    /// IAM in the account of a leak: the function's own, or through the member role.
+    ///
+    /// # Errors
+    /// If the member role cannot be assumed.
+    pub(crate) async fn iam(&self, leak: &Leak) -> Result<Iam, Trouble> {
+        match &self.members {
+            Some(members) if leak.account != self.home => members.iam(&leak.account, &leak.incident, calls::now()).await,
+            // Without members nothing of another account comes this far.
+            _ => Ok(self.iam.clone()),
+        }
+    }
+
+    /// Drops the session in the account of a leak. False if there is none to drop: the function's own is Lambda's to renew.
+    pub(crate) async fn forget(&self, account: &AccountId) -> bool {
+        match &self.members {
+            Some(members) if *account != self.home => {
+                members.forget(account).await;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The policy that denies everything, in an account.
+    pub(crate) fn deny_policy(&self, account: &AccountId) -> String {
+        match &self.members {
+            Some(members) if *account != self.home => members.deny_policy(account),
+            _ => self.deny_policy.clone(),
+        }
+    }
+
+    /// The ARN of the role that lets the function into an account, for people.
+    pub(crate) fn member_role(&self, account: &AccountId) -> String {
+        self.members.as_ref().map(|members| members.role_arn(account)).unwrap_or_default()
     }
 
     /// Whether the configuration names the principal of a credential, by its ARN, or the instance that has it. Names are unique in an account, whatever the path.
@@ -91,7 +147,9 @@ impl<S: Worm> Environment<S> {
             | Credential::Unnamed { .. } => return false,
         };
         let named = |arn: &String| is_principal(arn, &leak.account, kind, name);
-        self.own.iter().any(named) || self.settings.protected.iter().any(named)
+        // The way into an account is Cordon's own in each of them, and at home nobody may be let in by that name.
+        let door = |members: &Members| kind == "role" && members.role().as_str().eq_ignore_ascii_case(name);
+        self.members.as_ref().is_some_and(door) || self.own.iter().any(named) || self.settings.protected.iter().any(named)
     }
 }
 

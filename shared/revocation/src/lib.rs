@@ -2,6 +2,7 @@
 
 mod apply;
 mod lift;
+mod members;
 mod observe;
 
 use aws_sdk_iam::Client;
@@ -9,6 +10,8 @@ use aws_types::SdkConfig;
 use calls::CallLog;
 use ids::{Region, UserName};
 use plan::revoke::denies_policy;
+
+pub use members::{Members, has_lapsed, no_entry};
 
 /// IAM in one account.
 #[derive(Debug, Clone)]

@@ -87,14 +87,31 @@ impl Stage {
         Revoker { environment, wire, arn: self.output("RevokeFunctionArn") }
     }
 
+    /// Another account of the same local AWS, as its own root user sees it. The stack is not there: only users and roles are made in it.
+    pub(crate) fn in_account(&self, account: &str) -> Self {
+        let mut stack = self.stack.clone();
+        stack["account"] = json!(account);
+        let root = Caller { credentials: Credentials::new(account, "test", None, None, "test"), ..self.root.clone() };
+        Self { stack, root, ..Self::open() }
+    }
+
+    /// The account that `infra/member.yaml` is deployed in.
+    pub(crate) fn member(&self) -> Self {
+        self.in_account(&super::text(&self.stack["member"]["account"]))
+    }
+
     /// A new user who may do everything, with a key.
     pub(crate) async fn a_user(&self) -> Person {
-        let name = format!("user-{}", unique());
-        self.root.query("iam", "CreateUser", &[("UserName", &name)]).await.unwrap();
+        self.a_user_called(&format!("user-{}", unique())).await
+    }
+
+    /// A user of that name who may do everything, with a key.
+    pub(crate) async fn a_user_called(&self, name: &str) -> Person {
+        self.root.query("iam", "CreateUser", &[("UserName", name)]).await.unwrap();
         let all = everything();
-        let asked = [("UserName", name.as_str()), ("PolicyName", "all"), ("PolicyDocument", all.as_str())];
+        let asked = [("UserName", name), ("PolicyName", "all"), ("PolicyDocument", all.as_str())];
         self.root.query("iam", "PutUserPolicy", &asked).await.unwrap();
-        self.another_key(&name).await
+        self.another_key(name).await
     }
 
     /// One more key of a user.
@@ -117,7 +134,11 @@ impl Stage {
 
     /// A new role that may do everything and that anyone of the account may assume. Its name.
     pub(crate) async fn a_role(&self) -> String {
-        let name = format!("role-{}", unique());
+        self.a_role_called(&format!("role-{}", unique())).await
+    }
+
+    /// The same, of that name.
+    pub(crate) async fn a_role_called(&self, name: &str) -> String {
         let trust = json!({
             "Version": "2012-10-17",
             "Statement": [{
@@ -126,11 +147,11 @@ impl Stage {
             }],
         });
         let trust = trust.to_string();
-        self.root.query("iam", "CreateRole", &[("RoleName", &name), ("AssumeRolePolicyDocument", &trust)]).await.unwrap();
+        self.root.query("iam", "CreateRole", &[("RoleName", name), ("AssumeRolePolicyDocument", &trust)]).await.unwrap();
         let all = everything();
-        let asked = [("RoleName", name.as_str()), ("PolicyName", "all"), ("PolicyDocument", all.as_str())];
+        let asked = [("RoleName", name), ("PolicyName", "all"), ("PolicyDocument", all.as_str())];
         self.root.query("iam", "PutRolePolicy", &asked).await.unwrap();
-        name
+        name.to_owned()
     }
 
     /// A session of a role. An instance's is called like the instance.

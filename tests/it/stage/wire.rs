@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
 use tokio::sync::Notify;
 
 use super::caller::plain;
@@ -36,6 +37,8 @@ pub(crate) enum Fate {
     Pass,
     /// The same, this much later.
     Late(Duration),
+    /// It is passed on, and the answer comes back changed.
+    Changed(fn(&str) -> String),
     /// It is not passed on; this comes back.
     Answer(u16, String),
     /// It is not passed on, and the connection breaks.
@@ -95,7 +98,7 @@ impl Wire {
         let service = signed.split('/').nth(3).unwrap_or_default().to_owned();
         let operation = match request.headers().get("x-amz-target") {
             Some(target) => target.rsplit('.').next().unwrap().to_owned(),
-            None if service == "ec2" || service == "iam" => {
+            None if ["ec2", "iam", "sts"].contains(&service.as_str()) => {
                 body.split('&').find_map(|part| part.strip_prefix("Action=")).unwrap_or_default().to_owned()
             }
             None => request.method().to_owned(),
@@ -124,6 +127,16 @@ impl Wire {
             Fate::Late(after) => {
                 tokio::time::sleep(after).await;
                 plain().call(request).await
+            }
+            Fate::Changed(change) => {
+                let answer = plain().call(request).await?;
+                let status = answer.status();
+                let body = ByteStream::new(answer.into_body())
+                    .collect()
+                    .await
+                    .map_err(|error| ConnectorError::other(error.into(), None))?;
+                let body = String::from_utf8_lossy(&body.to_vec()).into_owned();
+                Ok(HttpResponse::new(status, SdkBody::from(change(&body))))
             }
             Fate::Answer(status, body) => {
                 let mut answer = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
