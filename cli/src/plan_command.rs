@@ -93,7 +93,9 @@ fn offline_leaks(leaks: &[Leak], drill: bool) -> anyhow::Result<serde_json::Valu
     let mut told = Vec::new();
     for leak in leaks {
         let pattern = pattern_of(&leak.credential);
-        let facts = LeakFacts { protected: false, procedure: pattern.is_some_and(|pattern| pattern.procedure.is_some()) };
+        // Offline nobody counts a role's users: they are not known.
+        let procedure = pattern.is_some_and(|pattern| pattern.procedure.is_some());
+        let facts = LeakFacts { procedure, ..LeakFacts::default() };
         let decision = playbook.decide(leak, facts, &Posture { mode: Mode::Act, stop: false, drill });
         let mut text = String::new();
         if let Some(pattern) = pattern {

@@ -33,7 +33,8 @@ Examples:
   cordon revoke AKIAIOSFODNN7EXAMPLE --since 2026-11-21T02:00:00Z
   cordon revoke --user ci-deployer
   cordon revoke --role storefront-deploy --session mallory
-  cordon revoke --role storefront-deploy --every-session
+  cordon revoke --role storefront-deploy --every-session --dry-run
+  cordon revoke --role storefront-deploy --every-session --users 3
   cordon revoke --role storefront-web --instance i-0447a53385d345b29
   trufflehog git file://. --json | cordon revoke --trufflehog -")]
 pub(crate) struct Revoke {
@@ -55,6 +56,10 @@ pub(crate) struct Revoke {
     /// Every session of the role from before now. Whatever has the role must be able to begin a new one, or it stops.
     #[arg(long, requires = "role", conflicts_with_all = ["session", "instance"])]
     every_session: bool,
+    /// So many users of the role are to be hit, as --dry-run or the last answer counted them. Asked for where they are more than the stack's
+    /// WholeRoleUsers, or not all known; refused if they have become more since.
+    #[arg(long, value_name = "N", requires = "every_session")]
+    users: Option<u32>,
     /// What TruffleHog found (its --json output), as a file, or - for standard input. Each AWS key in it is revoked.
     #[arg(long, value_name = "FILE")]
     trufflehog: Option<PathBuf>,
@@ -115,10 +120,10 @@ pub(crate) fn run(arguments: &Revoke) -> anyhow::Result<ExitCode> {
 }
 
 fn credential(arguments: &Revoke, key: Option<&AccessKeyId>) -> Value {
-    let Revoke { user, role, session, instance, every_session, account, since, .. } = arguments;
+    let Revoke { user, role, session, instance, every_session, users, account, since, .. } = arguments;
     let mut asked = json!({
         "key": key, "user": user, "role": role, "session": session, "instance": instance, "account": account, "since": since,
-        "every_session": every_session.then_some(true),
+        "every_session": every_session.then_some(true), "users": users,
     });
     if let Some(asked) = asked.as_object_mut() {
         asked.retain(|_, value| !value.is_null());

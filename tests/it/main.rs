@@ -11,6 +11,7 @@
 )]
 
 mod anchors;
+mod blast_radius;
 mod completeness;
 mod containment;
 mod crash;

@@ -246,6 +246,8 @@ async fn every_action_that_the_member_role_may_is_used_and_it_may_no_other() {
     assert_eq!(normal.deliver(&hand).await.unwrap().outcome, Said::Revoked);
     let event = session_finding(&there, &there.a_session(&role, "mallory").await);
     assert_eq!(normal.deliver(&event).await.unwrap().outcome, Said::Revoked);
+    let whole = json!({ "role": there.a_role().await, "every_session": true, "users": 0, "account": there.account() });
+    assert_eq!(normal.deliver(&json!({ "cordon": "revoke", "credential": whole })).await.unwrap().outcome, Said::Revoked);
     let full = stage.revoker_with(
         &[],
         Wire::with(|asked| if asked.operation == "AttachUserPolicy" { iam_error(409, "LimitExceeded") } else { Fate::Pass }),

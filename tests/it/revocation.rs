@@ -297,16 +297,18 @@ async fn what_cannot_be_revoked_is_said_and_nothing_is_touched() {
     let own = hand(json!({ "role": stage.output("RoleName"), "session": "test" }));
     let answer = sandbox.deliver(&own).await.unwrap();
     assert_eq!(only(&answer).rule.as_ref().unwrap().as_str(), "protected-never-revoked", "{answer:?}");
-    // A role without a session may be many people's: a finding leaves it to a person, who may ask for every session.
+    // A role without a session may be many people's: a suspicion leaves it to a person, who may ask for every session.
     let role = stage.a_role().await;
     let mut unnamed = session_finding(&stage, &stage.a_session(&role, "mallory").await);
     unnamed["detail"]["resource"]["accessKeyDetails"]["principalId"] = json!("AROAEXAMPLEROLEID1234");
+    unnamed["detail"]["severity"] = json!(5);
     let answer = sandbox.deliver(&unnamed).await.unwrap();
     assert_eq!(only(&answer).rule.as_ref().unwrap().as_str(), "whole-role-asks", "{answer:?}");
     assert_eq!(sandbox.deliver(&hand(json!({ "role": role }))).await.unwrap().outcome, Said::Refused);
     assert_eq!(stage.denies(&role).await, None);
     let old = stage.a_session(&role, "alice").await;
-    let answer = sandbox.deliver(&hand(json!({ "role": role, "every_session": true }))).await.unwrap();
+    // Two users by now.
+    let answer = sandbox.deliver(&hand(json!({ "role": role, "every_session": true, "users": 2 }))).await.unwrap();
     assert_eq!(answer.outcome, Said::Revoked, "{answer:?}");
     tokio::time::sleep(Duration::from_millis(3500)).await;
     assert!(!old.works().await && stage.a_session(&role, "alice").await.works().await);
@@ -571,6 +573,9 @@ async fn every_action_that_the_revoke_role_may_is_used_and_it_may_no_other() {
         Wire::with(|asked| if asked.operation == "AttachUserPolicy" { iam_error(409, "LimitExceeded") } else { Fate::Pass }),
     );
     assert_eq!(full.deliver(&key_finding(&stage, &other)).await.unwrap().outcome, Said::Revoked);
+    let whole = stage.a_role().await;
+    let every = json!({ "cordon": "revoke", "credential": { "role": whole, "every_session": true, "users": 0 } });
+    assert_eq!(normal.deliver(&every).await.unwrap().outcome, Said::Revoked);
     let there = stage.member();
     let elsewhere = key_finding(&there, &there.a_user().await);
     assert_eq!(normal.deliver(&elsewhere).await.unwrap().outcome, Said::Revoked);

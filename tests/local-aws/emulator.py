@@ -10,6 +10,7 @@ MiniStack is told what it does not know by itself:
 - `iam:PolicyARN` and `iam:PermissionsBoundary` (which policy is attached or detached, or bounds, or bounded until now);
 - `aws:PrincipalOrgID` and, for `AssumeRole`, `aws:ResourceOrgID`: which accounts are one organisation;
 - `s3:if-none-match` and `s3:ObjectCreationOperation` (create-once), `dynamodb:LeadingKeys` (own rows only);
+- in CloudTrail, the name of a call of STS, and the role that a session was begun of;
 - of the EC2 calls that change something: every resource they name, the tags those have in moto, the tags a new group gets, and that
   tagging a group at birth is a `CreateTags` with `ec2:CreateAction`.
 """
@@ -61,6 +62,15 @@ def sts_keys(action: str, query: dict[str, Any]) -> dict[str, str]:
     role = _first(query.get("RoleArn")) if action == "sts:AssumeRole" else ""
     organization = organization_of(role.split(":")[4]) if role.count(":") > 4 else None
     return {"aws:ResourceOrgID": organization} if organization else {}
+
+
+def sts_event(parameters: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """A call of STS as CloudTrail tells of it: its parameters, and the role as a resource."""
+    role = _first(parameters.get("RoleArn"))
+    if not role:
+        return parameters, []
+    told = {"roleArn": role, "roleSessionName": _first(parameters.get("RoleSessionName"))}
+    return told, [{"ResourceType": "AWS::IAM::Role", "ResourceName": role}]
 
 
 def dynamodb_keys(body: bytes) -> dict[str, list[str]]:
@@ -147,13 +157,14 @@ class Moto:
 def ministack(moto_endpoint: str) -> None:
     from ministack import app
     from ministack.core import iam_actions, iam_evaluator
-    from ministack.services import iam, tagging
+    from ministack.services import cloudtrail, iam, tagging
 
     ec2 = Moto(moto_endpoint)
     of_s3, of_dynamodb = iam_actions.s3_service_context, iam_actions.dynamodb_service_context
     of_tags = iam_actions.request_tag_context
     resource_of, resources_of = iam_actions.extract_resource_arn, iam_actions.verified_access_resource_arns
     tags_of, enforce = tagging.resource_tags, iam_evaluator.enforce
+    record_event = cloudtrail.record_event
 
     def with_s3_keys(action: str, query: Any = None, path: str = "", headers: Any = None) -> dict[str, Any]:
         return {**of_s3(action, query, path, headers), **s3_keys(action, query or {}, headers or {})}
@@ -189,6 +200,13 @@ def ministack(moto_endpoint: str) -> None:
             return enforce(access_key, "ec2:CreateTags", service, region, resource_arn=resource_arn, service_context=birth)
         return denied
 
+    def with_sts_names(**event: Any) -> None:
+        if event["service"] == "sts":
+            event["event_name"] = _first(event["request_params"].get("Action")) or event["event_name"]
+            event["request_params"], event["resources"] = sts_event(event["request_params"])
+        record_event(**event)
+
+    cloudtrail.record_event = with_sts_names
     iam_evaluator._principal_org_id = organization_of
     iam_actions.s3_service_context = with_s3_keys
     iam_actions.dynamodb_service_context = with_dynamodb_keys

@@ -109,6 +109,8 @@ def _settings(scratch: Path, port: int) -> dict[str, str]:
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "MINISTACK_REGION": REGION,
         "CLOUDTRAIL_RECORDING": "1",
+        # Scenarios make thousands of calls: what one of them looks for must not have been pushed out by the others.
+        "CLOUDTRAIL_MAX_EVENTS": "100000",
         "IOT_MTLS_ENABLED": "0",
         "STATE_DIR": str(scratch / "state"),
         "S3_DATA_DIR": str(scratch / "s3"),

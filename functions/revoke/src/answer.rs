@@ -1,7 +1,7 @@
 //! What goes back to Lambda, and from there to the topic that people subscribe to.
 
 use ids::{IncidentId, RuleName, SignalId};
-use plan::revoke::{CredentialEnd, RevocationState, Survivor};
+use plan::revoke::{CredentialEnd, RevocationState, Survivor, Users};
 use responder::Attention;
 use serde::Serialize;
 
@@ -53,6 +53,9 @@ pub struct Told {
     /// One by one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub credentials: Vec<CredentialEnd>,
+    /// Who has sessions of the role, where all of them are to end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users: Option<Users>,
     /// What goes on all the same.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub survives: Vec<Survivor>,
@@ -82,6 +85,7 @@ impl Told {
             rule: None,
             state: None,
             credentials: Vec::new(),
+            users: None,
             survives: Vec::new(),
             by_hand: Vec::new(),
             plan: None,
@@ -97,6 +101,7 @@ impl Told {
         for end in &mut self.credentials {
             end.id = change(std::mem::take(&mut end.id));
         }
+        self.users = self.users.map(|users| users.map_texts(change));
         for survivor in &mut self.survives {
             survivor.what = change(std::mem::take(&mut survivor.what));
         }

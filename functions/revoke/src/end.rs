@@ -10,14 +10,14 @@ use evidence_store::{Found, Late, Recorded, Worm};
 use hold::{Claim, Claimed, Conclusion};
 use ids::{IncidentId, Region, Timestamp};
 use plan::revoke::{
-    Denies, Deny, Principal, Revocation, RevocationOutcome, RevocationState, Revoke, Role, Rule, judge_revocation, pattern_of,
-    revoke,
+    Denies, Deny, Principal, Revocation, RevocationOutcome, RevocationState, Revoke, Role, Rule, Users, judge_revocation,
+    pattern_of, revoke,
 };
 use plan::{Case, Trouble, TroubleKind};
-use playbook::{Decision, LeakFacts, Verdict};
+use playbook::{Decision, LeakFacts, RoleUsers, Verdict};
 use responder::{Attention, Invocation, Transient};
 use revocation::{Holder, Iam, has_lapsed, no_entry};
-use signal::{Credential, Leak};
+use signal::{Credential, Leak, LeakSource};
 
 use crate::answer::{Said, Told};
 use crate::environment::Environment;
@@ -35,10 +35,48 @@ const ATTEMPTS: u32 = 8;
 /// A plan that has to be made again because a step showed something that could not be seen is made again so often.
 const PASSES: u32 = 2;
 
-fn decide<S: Worm>(environment: &Environment<S>, leak: &Leak) -> Decision {
+fn decide<S: Worm>(environment: &Environment<S>, leak: &Leak, users: RoleUsers) -> Decision {
     let procedure = pattern_of(&leak.credential).is_some_and(|pattern| pattern.procedure.is_some());
-    let facts = LeakFacts { protected: environment.protects(leak), procedure };
+    let facts = LeakFacts { protected: environment.protects(leak), procedure, users };
     environment.playbook.decide(leak, facts, &environment.settings.posture(&leak.account))
+}
+
+/// What the playbook is told of a role's users; nothing, where they are not counted.
+fn role_users<S>(environment: &Environment<S>, users: Option<&Users>, repeated: Option<u32>) -> RoleUsers {
+    let (count, known) = users.map_or((0, false), |users| (users.count, users.known()));
+    RoleUsers { count, known, cap: environment.role_users, repeated }
+}
+
+/// As if a role had few enough users: whether counting them can change anything.
+const FEW: RoleUsers = RoleUsers { count: 1, known: true, cap: 1, repeated: None };
+
+/// The decision before anything is looked at. What would be done instead of nothing is told as if nobody had counted, which is so.
+fn decide_at_once<S: Worm>(environment: &Environment<S>, leak: &Leak, repeated: Option<u32>) -> Decision {
+    let decision = decide(environment, leak, FEW);
+    match decision.verdict {
+        Verdict::Do | Verdict::AskHuman => decision,
+        Verdict::NotifyOnly => decide(environment, leak, role_users(environment, None, repeated)),
+    }
+}
+
+/// Who has sessions of the role, if all of them are to end.
+async fn users<S: Worm>(
+    leak: &Leak,
+    seen: &Result<Option<Principal>, Trouble>,
+    region: &Region,
+    environment: &Environment<S>,
+) -> Option<Users> {
+    match (&leak.credential, seen) {
+        (Credential::WholeRole { .. }, Ok(Some(Principal::Role(role)))) => {
+            // It has just been looked at: the way there is open.
+            let iam = environment.iam(leak).await.ok()?;
+            let sightings = iam.sightings(role, Users::since(role, calls::now())).await;
+            Some(
+                Users::count(role, &sightings, region, calls::now()).map_texts(&|text| environment.docket.redactor().text(&text).0),
+            )
+        }
+        _ => None,
+    }
 }
 
 /// The function's Region, if it works in the account of the credential at all. IAM is the same in every Region; instances are in the
@@ -83,15 +121,27 @@ fn missing(leak: &Leak) -> (Said, Attention, String) {
     }
 }
 
-fn by_hand(leak: &Leak) -> Vec<String> {
-    pattern_of(&leak.credential).map(|pattern| pattern.by_hand.iter().map(|&step| step.to_owned()).collect()).unwrap_or_default()
+fn by_hand(leak: &Leak, users: Option<&Users>) -> Vec<String> {
+    let steps = pattern_of(&leak.credential).map(|pattern| pattern.by_hand).unwrap_or_default();
+    let mut steps: Vec<_> = steps.iter().map(|&step| step.to_owned()).collect();
+    if let (Credential::WholeRole { role }, Some(users)) = (&leak.credential, users) {
+        let account = &leak.account;
+        let command = format!("cordon revoke --role {role} --account {account} --every-session --users {}", users.count);
+        steps.push(format!("if all of these are to be hit: {command}"));
+    }
+    steps
 }
 
 /// What a decision that changes nothing amounts to.
-fn verdict(decision: &Decision) -> (Said, Attention, String) {
-    match decision.verdict {
-        Verdict::AskHuman => (Said::AskHuman, Attention::Page, decision.to_string()),
-        Verdict::Do | Verdict::NotifyOnly => (Said::NotifyOnly, Attention::Notify, decision.to_string()),
+fn verdict(decision: &Decision, leak: &Leak, users: Option<&Users>) -> (Said, Attention, String) {
+    match (decision.verdict, users) {
+        // A person who has asked is told who would be hit, and nobody else is woken up.
+        (Verdict::AskHuman, Some(users)) => {
+            let attention = if leak.source == LeakSource::Hand { Attention::Notify } else { Attention::Page };
+            (Said::AskHuman, attention, format!("{decision} It would hit {users}"))
+        }
+        (Verdict::AskHuman, None) => (Said::AskHuman, Attention::Page, decision.to_string()),
+        (Verdict::Do | Verdict::NotifyOnly, _) => (Said::NotifyOnly, Attention::Notify, decision.to_string()),
     }
 }
 
@@ -179,30 +229,40 @@ fn told(leak: &Leak, (said, attention, reason): (Said, Attention, String)) -> To
 /// What would be done about a leak. Nothing is changed, claimed or recorded.
 pub(crate) async fn preview<S: Worm>(
     leak: &Leak,
+    repeated: Option<u32>,
     invocation: &Invocation,
     environment: &Environment<S>,
 ) -> Result<Told, Transient> {
     let planned = |leak: &Leak, reason: String| told(leak, (Said::Planned, Attention::None, reason));
     let Some(region) = region(leak, invocation, environment) else { return Ok(planned(leak, elsewhere(leak).2)) };
     if pattern_of(&leak.credential).is_none_or(|pattern| pattern.procedure.is_none()) {
-        let decision = decide(environment, leak);
-        return Ok(Told { rule: Some(decision.rule.clone()), by_hand: by_hand(leak), ..planned(leak, decision.to_string()) });
+        let decision = decide_at_once(environment, leak, repeated);
+        return Ok(Told { rule: Some(decision.rule.clone()), by_hand: by_hand(leak, None), ..planned(leak, decision.to_string()) });
     }
     let leak = match named(leak.clone(), environment).await {
         Ok(Some(leak)) => leak,
         Ok(None) => return Ok(planned(leak, gone(leak).2)),
         Err(trouble) => return Ok(planned(leak, unobserved(leak, &trouble, environment)?.2)),
     };
-    let decision = decide(environment, &leak);
-    let seen = match look(&leak, environment).await {
+    let seen = look(&leak, environment).await;
+    let users = users(&leak, &seen, region, environment).await;
+    let decision = decide(environment, &leak, role_users(environment, users.as_ref(), repeated));
+    let seen = match seen {
         Ok(Some(seen)) => seen,
         Ok(None) => return Ok(planned(&leak, gone(&leak).2)),
         Err(trouble) => return Ok(planned(&leak, unobserved(&leak, &trouble, environment)?.2)),
     };
     let cause = record::cause(environment, calls::now(), &leak);
     let case = cause.case(&leak.incident, &leak.account, &decision, environment.playbook.digest(), 1);
-    let plan = revoke(rule(environment, &leak, region, case, (Denies::default(), false)), &leak, seen);
-    Ok(Told { rule: Some(decision.rule.clone()), plan: plan.map(|plan| plan.to_string()), ..planned(&leak, decision.to_string()) })
+    let (rule_id, reason) = (Some(decision.rule.clone()), verdict_words(&decision, &leak, users.as_ref()));
+    let rule = Rule { users: users.clone(), ..rule(environment, &leak, region, case, (Denies::default(), false)) };
+    let plan = revoke(rule, &leak, seen);
+    Ok(Told { rule: rule_id, users, plan: plan.map(|plan| plan.to_string()), ..planned(&leak, reason) })
+}
+
+/// The decision, and whom it would hit where that is why it asks.
+fn verdict_words(decision: &Decision, leak: &Leak, users: Option<&Users>) -> String {
+    if decision.verdict == Verdict::Do { decision.to_string() } else { verdict(decision, leak, users).2 }
 }
 
 fn rule<S: Worm>(
@@ -221,15 +281,21 @@ fn rule<S: Worm>(
         reported: seen.unwrap_or(leak.at),
         since: leak.since,
         attachments_full,
+        users: None,
     }
 }
 
-/// Ends the credential of a leak, if the playbook says so.
-pub(crate) async fn end<S: Worm>(leak: Leak, invocation: &Invocation, environment: &Environment<S>) -> Result<Told, Transient> {
+/// Ends the credential of a leak, if the playbook says so. `repeated` is the number of users that a person has given with the request.
+pub(crate) async fn end<S: Worm>(
+    leak: Leak,
+    repeated: Option<u32>,
+    invocation: &Invocation,
+    environment: &Environment<S>,
+) -> Result<Told, Transient> {
     let (received, mark) = (calls::now(), environment.calls.mark());
-    let decision = decide(environment, &leak);
+    let decision = decide_at_once(environment, &leak, repeated);
     if decision.verdict != Verdict::Do {
-        let said = verdict(&decision);
+        let said = verdict(&decision, &leak, None);
         return decline_at_once(environment, received, &leak, decision, said).await;
     }
     let Some(region) = region(&leak, invocation, environment) else {
@@ -249,11 +315,15 @@ pub(crate) async fn end<S: Worm>(leak: Leak, invocation: &Invocation, environmen
     // Whom the report names is looked at at once, and IAM asked beside it whether the key is still theirs. If not, whoever has it is
     // looked at instead, by IAM's own word this time.
     let mut asked = leak != told;
-    let (claim, seen, claimed) = loop {
+    let (claim, (seen, users), claimed) = loop {
         let claim = claim_of(&leak, invocation, received, environment);
         let holder = async { if asked { Holder::Unknown } else { holder(&leak, environment).await } };
-        let (seen, claimed, holder, ()) =
-            tokio::join!(look(&leak, environment), claimed(&claim, environment), holder, environment.docket.vouch());
+        let looking = async {
+            let seen = look(&leak, environment).await;
+            let users = users(&leak, &seen, region, environment).await;
+            (seen, users)
+        };
+        let (seen, claimed, holder, ()) = tokio::join!(looking, claimed(&claim, environment), holder, environment.docket.vouch());
         let now = held_by(leak.clone(), holder);
         if now == leak {
             break (claim, seen, claimed);
@@ -283,7 +353,7 @@ pub(crate) async fn end<S: Worm>(leak: Leak, invocation: &Invocation, environmen
     let held = Held::new(&environment.docket, &environment.holds, claim, row);
     let cause = record::cause(environment, held.first_claimed(), &leak);
     let observed = calls::now();
-    let work = Work { environment, leak, region, cause, held, mark, received, observed };
+    let work = Work { environment, leak, region, cause, held, mark, received, observed, users, repeated };
     let answer = work.decide_and_act(seen).await;
     if answer.is_err() {
         work.held.let_go().await;
@@ -301,7 +371,7 @@ async fn decline_at_once<S: Worm>(
 ) -> Result<Told, Transient> {
     environment.docket.vouch().await;
     let cause = record::cause(environment, received, leak);
-    decline(environment, &cause, leak, decision, said).await
+    decline(environment, &cause, leak, None, decision, said).await
 }
 
 fn claim_of<S: Worm>(leak: &Leak, invocation: &Invocation, received: Timestamp, environment: &Environment<S>) -> Claim {
@@ -338,6 +408,7 @@ async fn decline<S: Worm>(
     environment: &Environment<S>,
     cause: &Cause,
     leak: &Leak,
+    users: Option<&Users>,
     decision: Decision,
     (said, attention, reason): (Said, Attention, String),
 ) -> Result<Told, Transient> {
@@ -345,7 +416,7 @@ async fn decline<S: Worm>(
     let rule = decision.rule.clone();
     let (signal, redacted) = stripped(docket.redactor(), leak);
     let reason = docket.redactor().text(&reason).0;
-    let steps = if matches!(said, Said::AskHuman | Said::NeedsHuman) { by_hand(leak) } else { Vec::new() };
+    let steps = if matches!(said, Said::AskHuman | Said::NeedsHuman) { by_hand(leak, users) } else { Vec::new() };
     let body = DecisionBody { decision, signal, reason: reason.clone(), by_hand: steps.clone(), redacted };
     let link = docket.decline(cause, body, playbook.deciding(), playbook.digest()).await.map_err(Transient::of)?;
     let mut told = told(leak, (said, attention, reason));
@@ -405,14 +476,21 @@ struct Work<'a, S> {
     mark: Mark,
     received: Timestamp,
     observed: Timestamp,
+    /// Who has sessions of the role, where all of them are to end.
+    users: Option<Users>,
+    repeated: Option<u32>,
 }
 
 impl<S: Worm> Work<'_, S> {
     async fn decide_and_act(&self, seen: Result<Option<Principal>, Trouble>) -> Result<Told, Transient> {
         // By the name that IAM gives: a bare key's user may be protected, and a key may be root's.
-        let decision = decide(self.environment, &self.leak);
-        if decision.verdict != Verdict::Do {
-            let said = verdict(&decision);
+        let users = role_users(self.environment, self.users.as_ref(), self.repeated);
+        let decision = decide(self.environment, &self.leak, users);
+        // Nobody has counted because there is nothing to count, or no way to look: that is told instead.
+        let whole = matches!(self.leak.credential, Credential::WholeRole { .. });
+        let was_seen = !whole || matches!(seen, Ok(Some(_)));
+        if decision.verdict != Verdict::Do && was_seen {
+            let said = verdict(&decision, &self.leak, self.users.as_ref());
             return self.decline(decision, said).await;
         }
         match seen {
@@ -423,7 +501,8 @@ impl<S: Worm> Work<'_, S> {
     }
 
     async fn decline(&self, decision: Decision, said: (Said, Attention, String)) -> Result<Told, Transient> {
-        let told = decline(self.environment, &self.cause, &self.leak, decision, said).await?;
+        let mut told = decline(self.environment, &self.cause, &self.leak, self.users.as_ref(), decision, said).await?;
+        told.users.clone_from(&self.users);
         let outcome = told.records.first().cloned().unwrap_or_default();
         self.held.conclude(&Conclusion { outcome, ..Conclusion::default() }).await;
         Ok(told)
@@ -447,6 +526,7 @@ impl<S: Worm> Work<'_, S> {
             let (incident, account) = (&self.leak.incident, &self.leak.account);
             let case = self.cause.case(incident, account, decision, self.environment.playbook.digest(), pass);
             let rule = rule(self.environment, &self.leak, self.region, case, (self.standing(), full));
+            let rule = Rule { users: self.users.clone(), ..rule };
             let Some(mut plan) = revoke(rule, &self.leak, seen.clone()) else {
                 // The playbook has asked for a procedure: this does not happen.
                 return self.decline(decision.clone(), elsewhere(&self.leak)).await;
@@ -609,6 +689,7 @@ impl<S: Worm> Work<'_, S> {
         let mut told = told(&self.leak, said);
         told.rule = Some(decision.rule.clone());
         told.state = Some(outcome.state);
+        told.users.clone_from(&self.users);
         told.credentials = outcome.credentials;
         told.survives = outcome.survives;
         told.by_hand = plan.by_hand.clone();

@@ -14,6 +14,9 @@ use responder::{Settings, SettingsError};
 use revocation::{Iam, Members};
 use signal::{Credential, Leak};
 
+/// One user: then there is nothing to tell apart, and the session that leaked is the one that ends.
+const ROLE_USERS: u32 = 1;
+
 /// Settings, playbook, clients and the recorder: built once, lent to every invocation.
 #[derive(Debug)]
 pub struct Environment<S> {
@@ -22,6 +25,8 @@ pub struct Environment<S> {
     deny_policy: String,
     /// The function's own account, which that policy is of.
     home: AccountId,
+    /// `CORDON_ROLE_USERS`: so many users of a role may be hit at once without asking; see `infra/policies/revoke.cedar`.
+    pub(crate) role_users: u32,
     /// `CORDON_OWN`: ARNs of Cordon's own roles, protected besides what `CORDON_PROTECTED` names.
     own: BTreeSet<String>,
     pub(crate) playbook: LeakPlaybook,
@@ -69,6 +74,9 @@ impl<S: Worm> Environment<S> {
         let (partition, home) = (parts.next().unwrap_or("aws").to_owned(), parts.nth(2).and_then(|account| account.parse().ok()));
         let wrong = |name, expected| SettingsError::Wrong { name, expected };
         let home = home.ok_or(wrong("CORDON_DENY_POLICY", "a policy of the function's own account"))?;
+        let role_users = get("CORDON_ROLE_USERS").filter(|number| !number.trim().is_empty());
+        let role_users = role_users.map_or(Ok(ROLE_USERS), |number| number.trim().parse());
+        let role_users = role_users.map_err(|_| wrong("CORDON_ROLE_USERS", "a whole number"))?;
         let member = get("CORDON_MEMBER_ROLE").filter(|name| !name.trim().is_empty());
         let member = member.map(|name| name.trim().parse::<RoleName>()).transpose();
         let member = member.map_err(|_| wrong("CORDON_MEMBER_ROLE", "a role's name, without an account or a path"))?;
@@ -82,6 +90,7 @@ impl<S: Worm> Environment<S> {
             docket: Docket::new(config, calls.clone(), store, signs, redactor, code)?,
             deny_policy,
             home,
+            role_users,
             own: own.split(',').map(|arn| arn.trim().to_owned()).filter(|arn| !arn.is_empty()).collect(),
             settings,
             calls,

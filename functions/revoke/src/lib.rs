@@ -24,28 +24,33 @@ use request::{Asked, Request};
 pub async fn handle<S: Worm>(event: &[u8], invocation: &Invocation, environment: &Environment<S>) -> Result<Answer, Transient> {
     let answer = match Request::sort(event) {
         Request::Plan(asked) => {
-            let leaks = match asked {
-                Asked::Event(event) => signal::parse_leaks(event, &environment.settings.door()),
-                Asked::Credential(credential) => by_hand(credential, event, invocation).map(|leak| vec![leak]),
+            let (repeated, leaks) = match asked {
+                Asked::Event(event) => (None, signal::parse_leaks(event, &environment.settings.door())),
+                Asked::Credential(credential) => {
+                    (credential.users(), by_hand(credential, event, invocation).map(|leak| vec![leak]))
+                }
             };
             match leaks {
-                Ok(leaks) => preview(&leaks, invocation, environment).await,
+                Ok(leaks) => preview(&leaks, repeated, invocation, environment).await,
                 Err(refused) => Ok(Answer::of(vec![Told::new(Said::Refused, Attention::None, refused.to_string())])),
             }
         }
-        Request::Revoke(credential) => match by_hand(credential, event, invocation) {
-            Ok(leak) => end(vec![leak], invocation, environment).await,
-            Err(refused) => refuse(*refused, environment).await,
-        },
+        Request::Revoke(credential) => {
+            let repeated = credential.users();
+            match by_hand(credential, event, invocation) {
+                Ok(leak) => end(vec![leak], repeated, invocation, environment).await,
+                Err(refused) => refuse(*refused, environment).await,
+            }
+        }
         Request::Relay(leaks) => {
             let sha256 = Sha256::of(event);
             match leaks.into_iter().map(Leak::relayed).collect::<Result<_, _>>() {
-                Ok(leaks) => end(leaks, invocation, environment).await,
+                Ok(leaks) => end(leaks, None, invocation, environment).await,
                 Err(refusal) => refuse(Refused { refusal, sha256, finding: None, account: None }, environment).await,
             }
         }
         Request::Event(event) => match signal::parse_leaks(event, &environment.settings.door()) {
-            Ok(leaks) => end(leaks, invocation, environment).await,
+            Ok(leaks) => end(leaks, None, invocation, environment).await,
             Err(refused) => refuse(*refused, environment).await,
         },
     };
@@ -83,11 +88,16 @@ fn by_hand(credential: ByHand, bytes: &[u8], invocation: &Invocation) -> Result<
 /// So many credentials of one report are worked on at a time.
 const AT_ONCE: usize = 8;
 
-/// Ends each credential. One that has to be tried again keeps none of the others waiting: they have their outcomes by then.
-async fn end<S: Worm>(leaks: Vec<Leak>, invocation: &Invocation, environment: &Environment<S>) -> Result<Answer, Transient> {
+/// Ends each credential; `repeated` is the number of users that a person has given. One that has to be tried again keeps none of the others waiting: they have their outcomes by then.
+async fn end<S: Worm>(
+    leaks: Vec<Leak>,
+    repeated: Option<u32>,
+    invocation: &Invocation,
+    environment: &Environment<S>,
+) -> Result<Answer, Transient> {
     let (mut told, mut again) = (Vec::new(), None);
-    let mut ending =
-        futures_util::stream::iter(leaks.into_iter().map(|leak| end::end(leak, invocation, environment))).buffered(AT_ONCE);
+    let mut ending = futures_util::stream::iter(leaks.into_iter().map(|leak| end::end(leak, repeated, invocation, environment)))
+        .buffered(AT_ONCE);
     while let Some(one) = ending.next().await {
         match one {
             Ok(one) => told.push(one),
@@ -104,10 +114,15 @@ async fn end<S: Worm>(leaks: Vec<Leak>, invocation: &Invocation, environment: &E
     }
 }
 
-async fn preview<S: Worm>(leaks: &[Leak], invocation: &Invocation, environment: &Environment<S>) -> Result<Answer, Transient> {
+async fn preview<S: Worm>(
+    leaks: &[Leak],
+    repeated: Option<u32>,
+    invocation: &Invocation,
+    environment: &Environment<S>,
+) -> Result<Answer, Transient> {
     let mut told = Vec::new();
     for leak in leaks {
-        told.push(end::preview(leak, invocation, environment).await?);
+        told.push(end::preview(leak, repeated, invocation, environment).await?);
     }
     Ok(Answer::of(told))
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ids::{IncidentId, Sha256, SignalId, Timestamp};
 use plan::revoke::{
-    CredentialState, DENY_CHANGED, Denied, Denies, Deny, Key, Principal, Revocation, RevocationState, Revoke, Role, Rule, User,
-    judge_revocation, pattern_of, patterns, revoke,
+    CredentialState, DENY_CHANGED, Denied, Denies, Deny, Key, LastUsed, Principal, Revocation, RevocationState, Revoke, Role, Rule,
+    Sightings, User, Users, judge_revocation, pattern_of, patterns, revoke,
 };
 use plan::{Case, Did, Done, Trouble, TroubleKind};
 use proptest::prelude::*;
@@ -48,6 +48,7 @@ fn rule(leak: &Leak) -> Rule {
         reported: leak.at,
         since: leak.since,
         attachments_full: false,
+        users: None,
     }
 }
 
@@ -77,6 +78,9 @@ fn role(name: &str) -> Role {
         arn: format!("arn:aws:iam::123456789012:role/{name}"),
         denies: Denies::default(),
         foreign: None,
+        services: BTreeSet::new(),
+        longest_session: None,
+        last_used: None,
     }
 }
 
@@ -278,6 +282,63 @@ fn every_sample_credential_has_exactly_one_kind() {
     met.insert(pattern_of(&unnamed).unwrap().id);
     let all: BTreeSet<_> = patterns().map(|pattern| pattern.id).collect();
     assert_eq!(met, all, "a kind without a sample");
+}
+
+/// A session's beginning, as CloudTrail tells of it.
+fn begun(by: &str, role: &str, session: &str, at: &str) -> String {
+    let (kind, who) = if by.starts_with("arn:") { ("AssumedRole", "arn") } else { ("AWSService", "invokedBy") };
+    serde_json::json!({
+        "eventVersion": "1.08", "eventID": format!("{by}{session}{at}"), "eventTime": at, "eventSource": "sts.amazonaws.com",
+        "eventName": "AssumeRole", "awsRegion": "eu-central-1", "userIdentity": { "type": kind, who: by },
+        "requestParameters": { "roleArn": format!("arn:aws:iam::123456789012:role/{role}"), "roleSessionName": session },
+    })
+    .to_string()
+}
+
+#[test]
+fn a_roles_users_are_counted_and_what_may_be_missing_is_said() {
+    let (region, deployer) = ("eu-central-1".parse().unwrap(), "arn:aws:sts::123456789012:assumed-role/deployer/ci");
+    let (at, seen) = ("2026-11-21T01:30:00Z", |events: Vec<String>| Sightings { events, cut: None });
+    let web = Role { longest_session: Some(3600), ..role("web") };
+    let two = vec![
+        begun(deployer, "web", "mallory", at),
+        begun(deployer, "web", "mallory", "2026-11-21T02:00:00Z"),
+        begun(deployer, "web", "alice", at),
+        // Of another role, and of a session that has ended by itself.
+        begun(deployer, "api", "eve", at),
+        begun(deployer, "web", "old", "2026-11-21T01:00:00Z"),
+    ];
+    let users = Users::count(&web, &seen(two.clone()), &region, now());
+    assert!(users.known() && users.count == 2, "{users}");
+    assert_eq!(users.who[0].session, "mallory", "the last one first: {users}");
+    assert_eq!(users.since.to_string(), "2026-11-21T01:10:07.250Z");
+    // A service's sessions live longer than a person's may.
+    let of_service = Role { services: BTreeSet::from(["ec2.amazonaws.com".to_owned()]), ..web.clone() };
+    let early = begun("ec2.amazonaws.com", "web", "i-0447a53385d345b29", "2026-11-20T20:00:00Z");
+    let users = Users::count(&of_service, &seen(vec![early]), &region, now());
+    assert_eq!((users.count, users.since.to_string().as_str()), (1, "2026-11-20T14:10:07.250Z"), "{users}");
+
+    // What was cut off, what could not be read, what IAM knows and CloudTrail does not, what happened elsewhere.
+    let used = |at: &str, region: &str| {
+        let last_used = Some(LastUsed { at: at.parse().unwrap(), region: Some(region.parse().unwrap()) });
+        Role { last_used, ..web.clone() }
+    };
+    for (role, sightings, says) in [
+        (web.clone(), Sightings { cut: Some("CloudTrail has more".to_owned()), ..seen(two.clone()) }, "CloudTrail has more"),
+        (web.clone(), seen(vec!["{".to_owned()]), "could not be read"),
+        (used("2026-11-21T02:00:00Z", "eu-central-1"), seen(vec![]), "CloudTrail shows no session"),
+        (used("2026-11-21T02:00:00Z", "us-east-1"), seen(two), "last used in us-east-1"),
+    ] {
+        let users = Users::count(&role, &sightings, &region, now());
+        assert!(!users.known() && users.to_string().contains(says), "{users}");
+        assert!(users.to_string().starts_with("at least "), "{users}");
+    }
+    assert!(Users::count(&used("2026-11-20T02:00:00Z", "eu-central-1"), &seen(vec![]), &region, now()).known());
+    // All are counted, and some named.
+    let many = (0..30).map(|n| begun(deployer, "web", &format!("job-{n}"), at)).collect();
+    let users = Users::count(&web, &seen(many), &region, now());
+    assert_eq!((users.count, users.who.len()), (30, 20));
+    assert!(users.to_string().ends_with("and 10 more"), "{users}");
 }
 
 /// The page is the registry, in words for people.

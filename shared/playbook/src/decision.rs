@@ -53,8 +53,6 @@ pub enum Mitigation {
     IsolateInstance,
     /// End a leaked credential by the procedure of its kind.
     RevokeCredential,
-    /// Undo a revocation.
-    ReleaseRevocation,
     /// Nothing.
     None,
 }
@@ -105,7 +103,6 @@ impl Mitigation {
         match self {
             Self::IsolateInstance => "isolate-instance",
             Self::RevokeCredential => "revoke-credential",
-            Self::ReleaseRevocation => "release-revocation",
             Self::None => "none",
         }
     }
@@ -159,15 +156,15 @@ impl fmt::Display for Control {
 }
 
 impl fmt::Display for Decision {
-    /// `ask a person about isolate-instance. The instance is tagged … [exempt-tag-asks, instead of high-actor-isolates]`
+    /// `ask a person about isolate-instance first: The instance is tagged … [exempt-tag-asks, instead of high-actor-isolates]`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.verdict {
             Verdict::Do => write!(f, "{} now", self.mitigation)?,
-            Verdict::AskHuman => write!(f, "ask a person about {}", self.mitigation)?,
+            // A word between the name and the colon: after `revoke-credential:` a redactor takes the next word for a credential.
+            Verdict::AskHuman => write!(f, "ask a person about {} first", self.mitigation)?,
             Verdict::NotifyOnly => f.write_str("notify only")?,
         }
-        // No colon: after `revoke-credential` it would look like a secret's name before its value, and be redacted as one.
-        write!(f, ". {} [{}", self.reason, self.rule)?;
+        write!(f, ": {} [{}", self.reason, self.rule)?;
         match &self.would {
             Some(would) => write!(f, ", instead of {would}]"),
             None => f.write_str("]"),

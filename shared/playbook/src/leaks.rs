@@ -31,6 +31,21 @@ pub struct LeakFacts {
     pub protected: bool,
     /// There is a procedure that ends credentials of this kind.
     pub procedure: bool,
+    /// Who is hit, where it is every session of a role.
+    pub users: RoleUsers,
+}
+
+/// How many users a role has, and how many may be hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RoleUsers {
+    /// So many are seen.
+    pub count: u32,
+    /// Whether that is all of them.
+    pub known: bool,
+    /// So many may be hit without asking.
+    pub cap: u32,
+    /// The number that a person has given with the request.
+    pub repeated: Option<u32>,
 }
 
 /// What is pre-approved about leaked credentials: Cedar policies, read and checked.
@@ -225,6 +240,10 @@ impl Names {
             ("exercise".into(), Value::new_bool(it.exercise)),
             ("archived".into(), Value::new_bool(it.archived)),
             ("procedure".into(), Value::new_bool(it.facts.procedure)),
+            ("users".into(), Value::new_long(it.facts.users.count.into())),
+            ("usersKnown".into(), Value::new_bool(it.facts.users.known)),
+            ("usersCap".into(), Value::new_long(it.facts.users.cap.into())),
+            ("usersRepeated".into(), Value::new_long(it.facts.users.repeated.map_or(-1, i64::from))),
             ("protected".into(), Value::new_bool(it.facts.protected)),
             ("mode".into(), word(&self.mode, it.posture.mode.as_str())),
             ("stop".into(), Value::new_bool(it.posture.stop)),
@@ -252,6 +271,16 @@ mod tests {
     ];
     const TRUSTS: [Trust; 4] = [Trust::Unsigned, Trust::Signed, Trust::Person, Trust::Platform];
 
+    const USERS: [RoleUsers; 7] = [
+        RoleUsers { count: 0, known: false, cap: 1, repeated: None },
+        RoleUsers { count: 0, known: true, cap: 1, repeated: None },
+        RoleUsers { count: 1, known: true, cap: 1, repeated: None },
+        RoleUsers { count: 2, known: true, cap: 1, repeated: None },
+        RoleUsers { count: 2, known: true, cap: 1, repeated: Some(1) },
+        RoleUsers { count: 2, known: false, cap: 1, repeated: Some(2) },
+        RoleUsers { count: 0, known: false, cap: 0, repeated: Some(0) },
+    ];
+
     /// So the shipped permits never disagree, and the one that answers is not chosen by its name.
     #[test]
     fn before_the_forbids_exactly_one_permit_answers() {
@@ -262,10 +291,13 @@ mod tests {
                 .flat_map(|kind| SOURCES.into_iter().flat_map(move |source| TRUSTS.map(|trust| (kind, source, trust))))
             {
                 for (procedure, suspected) in [(true, true), (true, false), (false, true), (false, false)] {
-                    let facts = LeakFacts { procedure, protected: false };
-                    let it = Circumstances { severity, credential, source, trust, facts, suspected, ..Circumstances::example() };
-                    let permits = playbook.policies.permits(|schema| playbook.names.case(&it, schema));
-                    assert_eq!(permits.len(), 1, "{it:?}: {permits:?}");
+                    for users in USERS {
+                        let facts = LeakFacts { procedure, protected: false, users };
+                        let it =
+                            Circumstances { severity, credential, source, trust, facts, suspected, ..Circumstances::example() };
+                        let permits = playbook.policies.permits(|schema| playbook.names.case(&it, schema));
+                        assert_eq!(permits.len(), 1, "{it:?}: {permits:?}");
+                    }
                 }
             }
         }
@@ -275,8 +307,10 @@ mod tests {
     fn only_what_is_believed_and_can_be_ended_exactly_is_ended_without_a_person() {
         let playbook = LeakPlaybook::shipped().unwrap();
         let act = Posture { mode: crate::Mode::Act, ..Posture::default() };
-        let can = LeakFacts { procedure: true, protected: false };
+        let can = LeakFacts { procedure: true, ..LeakFacts::default() };
+        let whole = |count, known, repeated| LeakFacts { users: RoleUsers { count, known, cap: 1, repeated }, ..can };
         let base = Circumstances { posture: act, facts: can, ..Circumstances::example() };
+        let hand = Circumstances { source: LeakSource::Hand, trust: Trust::Person, ..base.clone() };
         let verdict = |it: &Circumstances| {
             let opinion = playbook.policies.weigh(true, &playbook.ask(it).unwrap());
             (opinion.verdict, opinion.rule.to_string())
@@ -288,7 +322,49 @@ mod tests {
         for (it, expected) in [
             (Circumstances { credential: "whole-role", ..base.clone() }, rule(Verdict::AskHuman, "whole-role-asks")),
             (
-                Circumstances { credential: "whole-role", source: LeakSource::Hand, trust: Trust::Person, ..base.clone() },
+                Circumstances { credential: "whole-role", facts: whole(2, true, None), ..base.clone() },
+                rule(Verdict::AskHuman, "whole-role-asks"),
+            ),
+            (
+                Circumstances { credential: "whole-role", facts: whole(1, false, None), ..base.clone() },
+                rule(Verdict::AskHuman, "whole-role-asks"),
+            ),
+            // One that nobody has: the finding says otherwise, so something is not seen.
+            (
+                Circumstances { credential: "whole-role", facts: whole(0, true, None), ..base.clone() },
+                rule(Verdict::AskHuman, "whole-role-asks"),
+            ),
+            (
+                Circumstances { credential: "whole-role", facts: whole(1, true, None), ..base.clone() },
+                rule(Verdict::Do, "whole-role-of-few-revokes"),
+            ),
+            // Somebody who knows a secret, or nobody knows who, is not AWS.
+            (
+                Circumstances { credential: "whole-role", facts: whole(1, true, None), trust: Trust::Signed, ..base.clone() },
+                rule(Verdict::AskHuman, "whole-role-asks"),
+            ),
+            (
+                Circumstances { credential: "whole-role", facts: whole(1, true, None), ..hand.clone() },
+                rule(Verdict::Do, "whole-role-by-hand-revokes"),
+            ),
+            (
+                Circumstances { credential: "whole-role", facts: whole(2, true, None), ..hand.clone() },
+                rule(Verdict::AskHuman, "whole-role-by-hand-asks-again"),
+            ),
+            (
+                Circumstances { credential: "whole-role", facts: whole(2, true, Some(1)), ..hand.clone() },
+                rule(Verdict::AskHuman, "whole-role-by-hand-asks-again"),
+            ),
+            (
+                Circumstances { credential: "whole-role", facts: whole(2, true, Some(2)), ..hand.clone() },
+                rule(Verdict::Do, "whole-role-by-hand-revokes"),
+            ),
+            (
+                Circumstances { credential: "whole-role", facts: whole(2, false, None), ..hand.clone() },
+                rule(Verdict::AskHuman, "whole-role-by-hand-asks-again"),
+            ),
+            (
+                Circumstances { credential: "whole-role", facts: whole(2, false, Some(2)), ..hand },
                 rule(Verdict::Do, "whole-role-by-hand-revokes"),
             ),
             (Circumstances { trust: Trust::Unsigned, ..base.clone() }, rule(Verdict::AskHuman, "unsigned-report-asks")),

@@ -13,7 +13,7 @@ mod table;
 
 pub use decision::{Control, Decision, EXEMPT_TAG, Facts, Mitigation, Mode, NO_RULE, POLICY_ERROR, Posture, Verdict};
 pub use error::PlaybookError;
-pub use leaks::{LeakFacts, LeakPlaybook};
+pub use leaks::{LeakFacts, LeakPlaybook, RoleUsers};
 pub use playbook::Playbook;
 pub use releases::{Actor, Asked, ReleaseAct, ReleasePlaybook};
 pub use table::{ParsePatternError, Pattern, Row};

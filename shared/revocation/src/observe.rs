@@ -6,7 +6,7 @@ use aws_sdk_iam::types::StatusType;
 use calls::{incomplete, trouble};
 use ids::{AccessKeyId, PrincipalId, RoleName, Timestamp, UserName};
 use percent_encoding::percent_decode_str;
-use plan::revoke::{Denies, Deny, Key, Principal, Role, User, denies_everything};
+use plan::revoke::{Denies, Deny, Key, LastUsed, Principal, Role, User, denies_everything, trusted_services};
 use plan::{Trouble, TroubleKind};
 
 use crate::{Holder, Iam};
@@ -123,7 +123,20 @@ impl Iam {
             },
         };
         let id = role.role_id().parse().map_err(|_| incomplete("RoleId"))?;
-        Ok(Some(Principal::Role(Role { name: name.clone(), id, arn: role.arn().to_owned(), denies, foreign })))
+        let used = role.role_last_used().and_then(|used| {
+            let at = used.last_used_date().and_then(|date| date.to_millis().ok()).map(Timestamp::saturating)?;
+            Some(LastUsed { at, region: used.region().and_then(|region| region.parse().ok()) })
+        });
+        Ok(Some(Principal::Role(Role {
+            name: name.clone(),
+            id,
+            arn: role.arn().to_owned(),
+            denies,
+            foreign,
+            services: role.assume_role_policy_document().map(|document| trusted_services(&decoded(document))).unwrap_or_default(),
+            longest_session: role.max_session_duration().and_then(|seconds| u32::try_from(seconds).ok()),
+            last_used: used,
+        })))
     }
 }
 

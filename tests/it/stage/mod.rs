@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 pub(crate) use caller::{Caller, Refusal, texts};
 pub(crate) use doors::{GITHUB_TOKEN, Knock};
 pub(crate) use machine::{Machine, finding};
-pub(crate) use principal::{DENIES, Person, key_finding, session_finding};
+pub(crate) use principal::{DENIES, Person, Revoker, key_finding, session_finding};
 pub(crate) use releaser::Answered;
 pub(crate) use wire::{Asked, Fate, Wire, ec2_error, iam_error, json_error, s3_error};
 

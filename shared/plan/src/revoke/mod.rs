@@ -6,10 +6,12 @@ mod observed;
 mod pattern;
 mod patterns;
 mod steps;
+mod users;
 
 pub use denies::{Denied, Denies, NotOurs, denies_everything, denies_policy};
 pub(crate) use judge::is_denied;
 pub use judge::{CredentialEnd, CredentialState, DENY_CHANGED, Deny, RevocationOutcome, RevocationState, judge_revocation};
-pub use observed::{Key, Principal, Role, User};
+pub use observed::{Key, LastUsed, Principal, Role, User, trusted_services};
 pub use pattern::{Pattern, Procedure, Survivor, pattern_of, patterns};
 pub use steps::{Revocation, Revoke, Rule, revoke};
+pub use users::{RoleUser, Sightings, Users};

@@ -9,6 +9,7 @@ use signal::Leak;
 use super::denies::Denies;
 use super::observed::Principal;
 use super::pattern::{Procedure, Survivor, pattern_of};
+use super::users::Users;
 use crate::{Case, Closes, Step};
 
 /// The actions that end a credential. None of them opens, and none deletes.
@@ -85,6 +86,8 @@ pub struct Rule {
     pub since: Option<Timestamp>,
     /// No more policies can be attached to the user, as was found out by trying.
     pub attachments_full: bool,
+    /// Who has sessions of the role, where all of them are to end.
+    pub users: Option<Users>,
 }
 
 /// The plan that ends a credential.
@@ -99,6 +102,9 @@ pub struct Revocation {
     pub key: Option<AccessKeyId>,
     /// The principal as it was: what a release goes by.
     pub before: Principal,
+    /// Who had sessions of the role, where all of them were to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<Users>,
     /// What is so already, and so needs no step.
     pub already: Vec<String>,
     /// What to do, all of it at the same time.
@@ -134,6 +140,7 @@ pub fn revoke(rule: Rule, leak: &Leak, seen: Principal) -> Option<Revocation> {
         pattern: pattern.id.to_owned(),
         key: leak.credential.key().filter(|key| key.is_long_lived()).cloned(),
         before: seen,
+        users: rule.users,
         already,
         steps: steps.into_iter().map(|action| Step { wave: 0, action }).collect(),
         survives,
@@ -150,6 +157,9 @@ impl fmt::Display for Revocation {
         }
         for step in &self.steps {
             writeln!(f, "    - {}", step.action)?;
+        }
+        if let Some(users) = &self.users {
+            writeln!(f, "  it hits: {users}")?;
         }
         for already in &self.already {
             writeln!(f, "  already so: {already}")?;

@@ -93,6 +93,9 @@ impl Course {
                     arn: format!("arn:aws:iam::123456789012:role/{role}"),
                     denies: Denies::default(),
                     foreign: None,
+                    services: BTreeSet::new(),
+                    longest_session: None,
+                    last_used: None,
                 })
             }
             _ => Principal::User(User {
@@ -130,6 +133,7 @@ impl Course {
             reported: leak.at,
             since: leak.since,
             attachments_full: self.full,
+            users: None,
         };
         revoke(rule, &leak, self.seen(&leak)).unwrap()
     }

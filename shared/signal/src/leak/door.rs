@@ -201,6 +201,8 @@ pub struct ByHand {
     /// Every session of the role from before now: whoever has it must begin a new one.
     #[serde(default)]
     every_session: bool,
+    /// So many users of the role are to be hit: the number that the person was shown.
+    users: Option<u32>,
     /// The account; where it is not given, the key's own or the function's.
     account: Option<AccountId>,
     /// Since when it may have been in the wrong hands.
@@ -208,13 +210,19 @@ pub struct ByHand {
 }
 
 impl ByHand {
+    /// So many users the person says are to be hit, where it is every session of a role.
+    #[must_use]
+    pub fn users(&self) -> Option<u32> {
+        self.users
+    }
+
     /// The leak that it asks to be ended. `home` is the function's account, `delivery` tells this request from the next.
     ///
     /// # Errors
     /// If it names no credential, or more than one.
     pub fn leak(self, bytes: &[u8], delivery: &str, home: Option<&AccountId>, now: Timestamp) -> Result<Leak, Box<Refused>> {
         let sha256 = Sha256::of(bytes);
-        let Self { key, user, role, session, instance, every_session, account, since } = self;
+        let Self { key, user, role, session, instance, every_session, users: _, account, since } = self;
         let refused = |problem: &str, account| {
             Box::new(Refused { refusal: Refusal::bad_field("request", problem), sha256, finding: None, account })
         };
