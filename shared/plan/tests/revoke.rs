@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ids::{IncidentId, Sha256, SignalId, Timestamp};
 use plan::revoke::{
     CredentialState, DENY_CHANGED, Denied, Denies, Deny, Key, LastUsed, Principal, Revocation, RevocationState, Revoke, Role, Rule,
-    Sightings, User, Users, judge_revocation, pattern_of, patterns, revoke,
+    Sightings, User, Users, judge_revocation, pattern_of, pattern_seen, patterns, revoke, trusted_services,
 };
 use plan::{Case, Did, Done, Trouble, TroubleKind};
 use proptest::prelude::*;
@@ -98,6 +98,45 @@ fn a_users_key_dies_with_those_that_were_made_since() {
 fn a_console_session_dies_with_its_user() {
     let leak = leak("user-session-console");
     insta::assert_snapshot!(plan_for(&leak, Principal::User(user())));
+}
+
+/// Only the role's trust policy tells a certificate's session from one that somebody called so.
+#[test]
+fn a_certificates_session_is_told_by_the_roles_trust_and_its_name() {
+    let leak = leak("roles-anywhere-session");
+    let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":["rolesanywhere.amazonaws.com"]},
+        "Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"]}]}"#;
+    let anywhere = Role { services: trusted_services(trust), ..role("build-agents") };
+    insta::assert_snapshot!(plan_for(&leak, Principal::Role(anywhere.clone())));
+    assert_eq!(plan_for(&leak, Principal::Role(role("build-agents"))).pattern, "role-session");
+    for (session, kind) in [
+        ("7C1F9A3E5B6D8021", "roles-anywhere-session"),
+        ("00a1b2c3", "roles-anywhere-session"),
+        ("cafe", "role-session"),
+        ("7c1f9a3e5b6d80214fa2-ci", "role-session"),
+        ("7c1f9a3e5b6d80214fa27c1f9a3e5b6d80214fa27", "role-session"),
+        ("i-0447a53385d345b29", "instance-session"),
+    ] {
+        let credential = Credential::of_session("build-agents".parse().unwrap(), None, session.parse().unwrap(), None);
+        assert_eq!(pattern_seen(&credential, &Principal::Role(anywhere.clone())).unwrap().id, kind, "{session}");
+    }
+    // Who is only refused, or trusts nobody that is a service, trusts no certificate.
+    for other in [trust.replace("Allow", "Deny"), trust.replace("Service", "AWS"), "{".to_owned(), String::new()] {
+        assert!(trusted_services(&other).is_empty(), "{other}");
+    }
+}
+
+#[test]
+fn a_password_is_never_taken_away() {
+    let console = leak("user-session-console");
+    let plan = plan_for(&console, Principal::User(user()));
+    assert_eq!(plan.pattern, "console-password");
+    assert!(plan.by_hand.iter().any(|step| step.contains("update-login-profile")), "{plan}");
+    // All that is done is what can be undone.
+    for step in &plan.steps {
+        assert!(matches!(step.action, Revoke::AttachDeny { .. } | Revoke::DisableKey { .. }), "{plan}");
+    }
+    assert_eq!(plan_for(&leak("user-session-token"), Principal::User(user())).pattern, "user-session");
 }
 
 #[test]
@@ -275,6 +314,8 @@ fn every_sample_credential_has_exactly_one_kind() {
         let door = Door { administrator: Some("999988887777".parse().unwrap()), drill: true };
         for leak in parse_leaks(&bytes, &door).into_iter().flatten() {
             met.insert(pattern_of(&leak.credential).unwrap().id);
+            let trusting = Role { services: BTreeSet::from(["rolesanywhere.amazonaws.com".to_owned()]), ..role("web") };
+            met.insert(pattern_seen(&leak.credential, &Principal::Role(trusting)).unwrap().id);
         }
     }
     // What AWS reports has a name; what webhooks report may have none (events/webhooks).

@@ -12,6 +12,6 @@ pub use denies::{Denied, Denies, NotOurs, denies_everything, denies_policy};
 pub(crate) use judge::is_denied;
 pub use judge::{CredentialEnd, CredentialState, DENY_CHANGED, Deny, RevocationOutcome, RevocationState, judge_revocation};
 pub use observed::{Key, LastUsed, Principal, Role, User, trusted_services};
-pub use pattern::{Pattern, Procedure, Survivor, pattern_of, patterns};
+pub use pattern::{Pattern, Procedure, Survivor, pattern_of, pattern_seen, patterns};
 pub use steps::{Revocation, Revoke, Rule, revoke};
 pub use users::{RoleUser, Sightings, Users};

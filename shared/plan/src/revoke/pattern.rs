@@ -23,6 +23,8 @@ pub struct Pattern {
     pub survives: &'static str,
     /// Whether a credential is of this kind.
     pub matches: fn(&Credential) -> bool,
+    /// Whether its principal makes it this kind, where the credential alone does not say.
+    pub principal: Option<fn(&Principal) -> bool>,
     /// The plan's steps, unless only people can end it.
     pub procedure: Option<fn(&Rule, &Credential, &Principal) -> Procedure>,
     /// What people have to do: all of it where there is no procedure, the rest where there is one.
@@ -56,8 +58,14 @@ pub fn patterns() -> impl Iterator<Item = &'static Pattern> {
     ALL.iter().copied()
 }
 
-/// The kind of a credential.
+/// The kind of a credential, as far as it shows without looking at its principal.
 #[must_use]
 pub fn pattern_of(credential: &Credential) -> Option<&'static Pattern> {
-    patterns().find(|pattern| (pattern.matches)(credential))
+    patterns().find(|pattern| pattern.principal.is_none() && (pattern.matches)(credential))
+}
+
+/// The kind of a credential whose principal was looked at.
+#[must_use]
+pub fn pattern_seen(credential: &Credential, principal: &Principal) -> Option<&'static Pattern> {
+    patterns().find(|pattern| (pattern.matches)(credential) && pattern.principal.is_none_or(|is| is(principal)))
 }

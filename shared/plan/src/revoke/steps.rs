@@ -8,7 +8,7 @@ use signal::Leak;
 
 use super::denies::Denies;
 use super::observed::Principal;
-use super::pattern::{Procedure, Survivor, pattern_of};
+use super::pattern::{Procedure, Survivor, pattern_seen};
 use super::users::Users;
 use crate::{Case, Closes, Step};
 
@@ -133,7 +133,7 @@ impl Revocation {
 /// The plan that ends the credential of `leak`, whose principal was seen as `seen`. None if only people can end it.
 #[must_use]
 pub fn revoke(rule: Rule, leak: &Leak, seen: Principal) -> Option<Revocation> {
-    let pattern = pattern_of(&leak.credential)?;
+    let pattern = pattern_seen(&leak.credential, &seen)?;
     let Procedure { steps, already, survives, remarks } = pattern.procedure?(&rule, &leak.credential, &seen);
     Some(Revocation {
         case: rule.case,

@@ -11,6 +11,7 @@ pub(crate) static PATTERN: Pattern = Pattern {
     shown: "it does not show here",
     survives: "all of it, for 36 hours at most, until the user who made it is denied",
     matches: |credential| matches!(credential, Credential::Federated { .. }),
+    principal: None,
     procedure: None,
     by_hand: &[
         "find the GetFederationToken event in CloudTrail: its userIdentity is the user who made the session",

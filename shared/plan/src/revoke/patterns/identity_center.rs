@@ -11,6 +11,7 @@ pub(crate) static PATTERN: Pattern = Pattern {
     shown: "it does not show here",
     survives: "all of it, for the permission set's session duration (12 hours at most), unless an SCP denies it",
     matches: |credential| matches!(credential, Credential::RoleSession { role, .. } | Credential::WholeRole { role } if role.as_str().starts_with("AWSReservedSSO_")),
+    principal: None,
     procedure: None,
     by_hand: &[
         "disable the person in the identity provider, and end the portal sessions (Identity Center: Users, Active sessions)",

@@ -16,6 +16,7 @@ pub(crate) static PATTERN: Pattern = Pattern {
     survives: "nothing of this instance's, which cannot use the role itself either; sessions that it made of other roles (an hour each, \
                longer if they renew each other)",
     matches: |credential| matches!(credential, Credential::InstanceSession { .. }),
+    principal: None,
     procedure: Some(|rule, credential, seen| match (credential, seen) {
         (Credential::InstanceSession { role_id, instance, .. }, Principal::Role(role)) => {
             let userid = format!("{}:{instance}", role.id);

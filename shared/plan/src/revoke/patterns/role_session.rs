@@ -21,6 +21,7 @@ pub(crate) static PATTERN: Pattern = Pattern {
     survives: "sessions that it made of other roles (an hour each, longer if they renew each other); whoever assumed the role can assume \
                it again",
     matches: |credential| matches!(credential, Credential::RoleSession { .. }),
+    principal: None,
     procedure: Some(|rule, credential, seen| match (credential, seen) {
         (Credential::RoleSession { role_id, session, .. }, Principal::Role(role)) => {
             let userid = format!("{}:{session}", role.id);

@@ -11,6 +11,7 @@ pub(crate) static PATTERN: Pattern = Pattern {
     shown: "it does not show here",
     survives: "all of it: IAM policies do not bind root, and temporary credentials of root cannot be changed",
     matches: |credential| matches!(credential, Credential::Root { .. }),
+    principal: None,
     procedure: None,
     by_hand: &[
         "sign in as root from a machine that you trust; change the password and the MFA device, and delete root's access keys",

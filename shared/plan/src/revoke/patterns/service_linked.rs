@@ -11,6 +11,7 @@ pub(crate) static PATTERN: Pattern = Pattern {
     shown: "it does not show here",
     survives: "all of it: the role cannot be changed, and the service goes on using it",
     matches: |credential| matches!(credential, Credential::RoleSession { role, .. } | Credential::WholeRole { role } if role.as_str().starts_with("AWSServiceRoleFor")),
+    principal: None,
     procedure: None,
     by_hand: &[
         "contain whoever made the service act: CloudTrail's invokedBy and the calls before it say who",

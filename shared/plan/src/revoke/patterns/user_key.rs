@@ -24,6 +24,7 @@ pub(crate) static PATTERN: Pattern = Pattern {
     shown: "IAM shows the policy on the user and the keys inactive",
     survives: "sessions of roles that the key assumed before, for 12 hours at most; what the key made elsewhere",
     matches: |credential| matches!(credential, Credential::UserKey { .. }),
+    principal: None,
     procedure: Some(|rule, credential, seen| match seen {
         Principal::User(user) => deny(rule, user, credential.key()),
         Principal::Role(_) => Procedure::default(),

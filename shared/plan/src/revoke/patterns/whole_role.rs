@@ -15,6 +15,7 @@ pub(crate) static PATTERN: Pattern = Pattern {
     survives: "sessions that they made of other roles (an hour each, longer if they renew each other); whoever may assume the role can \
                assume it again",
     matches: |credential| matches!(credential, Credential::WholeRole { .. }),
+    principal: None,
     procedure: Some(|rule, _, seen| match seen {
         Principal::Role(role) => {
             let mut procedure = write(rule, role, None, Denied::older(rule.case.now.plus(SKEW)));
