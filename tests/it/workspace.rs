@@ -172,9 +172,8 @@ fn every_alarm_is_in_a_runbook() {
     }
 }
 
-/// A threat that names a test which was renamed or never written is a claim without proof.
-#[test]
-fn every_test_that_the_threat_model_names_is_there() {
+/// The names of all tests, and of files of tests.
+fn all_tests() -> BTreeSet<String> {
     let mut tests = BTreeSet::new();
     let mut folders = vec![scenarios::repository()];
     while let Some(folder) = folders.pop() {
@@ -199,6 +198,13 @@ fn every_test_that_the_threat_model_names_is_there() {
             }
         }
     }
+    tests
+}
+
+/// A threat that names a test which was renamed or never written is a claim without proof.
+#[test]
+fn every_test_that_the_threat_model_names_is_there() {
+    let tests = all_tests();
     let text = std::fs::read_to_string(scenarios::repository().join("docs/threat-model.md")).unwrap();
     let rows =
         text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| attack") && !line.starts_with("| attempt"));
@@ -215,4 +221,20 @@ fn every_test_that_the_threat_model_names_is_there() {
         }
     }
     assert!(named > 100, "{named} tests are named");
+}
+
+/// Each kind of credential that Cordon knows has a test that shows it, by the page that lists them.
+#[test]
+fn every_kind_of_credential_has_a_test_that_is_there() {
+    let (tests, page) = (all_tests(), std::fs::read_to_string(scenarios::repository().join("docs/credentials.md")).unwrap());
+    let section = page.split("Which test shows it").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<(&str, &str)> = section.lines().filter_map(|row| row.strip_prefix("| `")?.split_once(" | ")).collect();
+    for (kinds, named) in &rows {
+        let mut names = named.split('`').skip(1).step_by(2).peekable();
+        assert!(names.peek().is_some(), "no test stands for {kinds}");
+        names.for_each(|name| assert!(tests.contains(name), "`{name}` is no test here, and stands for {kinds}"));
+    }
+    for pattern in plan::revoke::patterns() {
+        assert!(rows.iter().any(|(kinds, _)| kinds.split('`').any(|kind| kind == pattern.id)), "no row for {}", pattern.id);
+    }
 }

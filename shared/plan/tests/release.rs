@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ids::{IncidentId, Sha256, Timestamp};
 use plan::release::{Basis, Lift, NoRelease, Past, Proposal, ReleaseState, Wish, judge_release, propose};
-use plan::revoke::{Denied, Denies, Key, Principal, Revocation, RevocationOutcome, RevocationState, Revoke, Role, User};
+use plan::revoke::{Denied, Denies, Key, LastUsed, Principal, Revocation, RevocationOutcome, RevocationState, Revoke, Role, User};
 use plan::{Case, Did, Done, Step};
 use proptest::prelude::*;
 
@@ -42,6 +42,9 @@ fn role(denies: Denies) -> Role {
         arn: "arn:aws:iam::123456789012:role/storefront".to_owned(),
         denies,
         foreign: None,
+        services: BTreeSet::new(),
+        longest_session: None,
+        last_used: None,
     }
 }
 
@@ -61,6 +64,7 @@ fn past(n: u8, minute: u32, before: Principal, steps: Vec<Revoke>) -> Past {
         pattern: "user-key".to_owned(),
         key: matches!(before, Principal::User(_)).then(|| LEAKED.parse().unwrap()),
         before,
+        users: None,
         already: vec![],
         steps: steps.into_iter().map(|action| Step { wave: 0, action }).collect(),
         survives: vec![],
@@ -260,6 +264,17 @@ fn a_roles_document_loses_one_incident_and_is_deleted_with_the_last() {
     assert_eq!(after(&[]), ReleaseState::NotReleased, "the other incident's deny is gone too");
     let last = propose(&role_basis(1, &[]), wish(), Principal::Role(role(all(&[1])))).unwrap();
     assert!(matches!(last.lifts.as_slice(), [Lift::DeleteDenies { .. }]), "{last}");
+}
+
+/// Neighbours go on using the role while somebody is asked: what the approver saw is the same proposal.
+#[test]
+fn a_role_that_is_used_meanwhile_is_the_same_proposal() {
+    let used = |second| {
+        let at = format!("2026-11-21T03:00:{second:02}Z").parse().unwrap();
+        let role = Role { last_used: Some(LastUsed { at, region: None }), ..role(all(&[1, 2])) };
+        propose(&role_basis(1, &[2]), wish(), Principal::Role(role)).unwrap().digest().unwrap()
+    };
+    assert_eq!(used(1), used(2));
 }
 
 #[test]

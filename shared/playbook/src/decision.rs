@@ -53,6 +53,8 @@ pub enum Mitigation {
     IsolateInstance,
     /// End a leaked credential by the procedure of its kind.
     RevokeCredential,
+    /// Undo a revocation.
+    ReleaseRevocation,
     /// Nothing.
     None,
 }
@@ -103,6 +105,7 @@ impl Mitigation {
         match self {
             Self::IsolateInstance => "isolate-instance",
             Self::RevokeCredential => "revoke-credential",
+            Self::ReleaseRevocation => "release-revocation",
             Self::None => "none",
         }
     }

@@ -183,7 +183,11 @@ fn differences(all: &[Difference]) -> String {
 ///
 /// # Errors
 /// If no record says what was done, or the principal is not as that left it.
-pub fn propose(basis: &Basis, wish: Wish, seen: Principal) -> Result<Proposal, NoRelease> {
+pub fn propose(basis: &Basis, wish: Wish, mut seen: Principal) -> Result<Proposal, NoRelease> {
+    // When the role was last used is no state of it: its neighbours use it on, and the approver's digest must hold meanwhile.
+    if let Principal::Role(role) = &mut seen {
+        role.last_used = None;
+    }
     let mut found = Found::default();
     match &seen {
         Principal::User(user) => found.user(basis, user)?,

@@ -100,7 +100,9 @@ fn no_reason_looks_like_a_secret() {
     let reasons = files.into_iter().flat_map(|file| file.split("@reason(\"").skip(1));
     let mut seen = 0;
     for reason in reasons.map(|rest| rest.split("\")").next().unwrap()) {
-        for mitigation in [Mitigation::IsolateInstance, Mitigation::RevokeCredential, Mitigation::None] {
+        for mitigation in
+            [Mitigation::IsolateInstance, Mitigation::RevokeCredential, Mitigation::ReleaseRevocation, Mitigation::None]
+        {
             for verdict in [Verdict::Do, Verdict::AskHuman, Verdict::NotifyOnly] {
                 let rule: ids::RuleName = "a-rule".parse().unwrap();
                 let reason = reason.to_owned();

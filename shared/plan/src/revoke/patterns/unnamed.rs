@@ -11,6 +11,7 @@ pub(crate) static PATTERN: Pattern = Pattern {
     shown: "it does not show here",
     survives: "all of it, until somebody knows which credential it is",
     matches: |credential| matches!(credential, Credential::Unnamed { .. }),
+    principal: None,
     procedure: None,
     by_hand: &[
         "open the report where it came from, and find out which credential it is",
