@@ -10,14 +10,14 @@ use aws_sdk_lambda::Client as Lambda;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use aws_sdk_secretsmanager::Client as Secrets;
-use ids::{AccessKeyId, Sha256, Timestamp};
+use ids::{Sha256, Timestamp};
 use outside::{Address, Http, HttpRequest};
 use redact::{Config, Redactor};
 use responder::SettingsError;
 use serde_json::json;
 use signal::Leak;
 use tokio::sync::Mutex;
-use webhook::{Alert, DOORS, Keys, Refusal};
+use webhook::{Alert, DOORS, Keys, Named, Refusal, Wrong};
 use zeroize::Zeroizing;
 
 use crate::answer::Answer;
@@ -26,7 +26,8 @@ use crate::answer::Answer;
 const KEYS_LAST: Duration = Duration::from_secs(60);
 /// A body is somebody's for so long. Longer than any sender waits, and shorter than any waits before it tries again.
 const LEASE: Duration = Duration::from_secs(20);
-/// A body is known for so long. Afterwards it would be handed on once more, and the revoke function would find nothing left to do.
+/// A body is known for so long. Afterwards it would be handed on once more: what is ended already stays as it is, and what somebody has
+/// made active again since is ended again.
 const KNOWN_FOR: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 /// GitHub is waited for so long.
 const GITHUB_WAITS: Duration = Duration::from_secs(4);
@@ -106,8 +107,12 @@ impl Environment {
             Ok(answer) => {
                 let text = Zeroizing::new(answer.secret_string.unwrap_or_default());
                 let (keys, wrong) = Keys::read(text.as_bytes());
+                let unreadable = wrong.contains(&Wrong::Shape);
                 for wrong in wrong {
                     self.degraded(&wrong.to_string());
+                }
+                if unreadable {
+                    return kept.as_ref().map(|(keys, _)| Arc::clone(keys)).ok_or_else(|| "they are no JSON object".to_owned());
                 }
                 let keys = Arc::new(keys);
                 *kept = Some((Arc::clone(&keys), now));
@@ -176,7 +181,7 @@ impl Environment {
     }
 
     /// Which keys an alert of GitHub's is about, by GitHub's own word (REST API, "Get a secret scanning alert"). None if it does not say.
-    pub(crate) async fn ask_github(&self, alert: &Alert, token: &evidence::Secret<Zeroizing<String>>) -> Vec<AccessKeyId> {
+    pub(crate) async fn ask_github(&self, alert: &Alert, token: &evidence::Secret<Zeroizing<String>>) -> Named {
         let asked = async {
             let mut request = HttpRequest::empty();
             let uri = format!("{}{}", self.github, alert.path());
@@ -202,7 +207,7 @@ impl Environment {
             tokio::time::timeout(GITHUB_WAITS, asked).await.unwrap_or_else(|_| Err("it does not answer in time".to_owned()));
         answer.unwrap_or_else(|cause| {
             self.degraded(&format!("GitHub does not say which key an alert is about: {cause}; a person has to look"));
-            Vec::new()
+            Named::default()
         })
     }
 

@@ -6,28 +6,26 @@ mod event;
 
 use std::time::Duration;
 
-use ids::AccountId;
 use responder::Invocation;
-use signal::Leak;
-use webhook::{Admitted, DOORS, Refusal, Surroundings};
+use webhook::{Admitted, Refusal, Surroundings};
 
 pub use answer::Answer;
 pub use environment::Environment;
 use environment::Noted;
 use event::Event;
 
+/// Shorter than the function may run.
+const LONGEST: Duration = Duration::from_secs(9);
+
 /// Answers one request of the API: check → note → hand on.
 pub async fn handle(event: &[u8], invocation: &Invocation, environment: &Environment) -> Answer {
     let Ok(event) = serde_json::from_slice::<Event>(event) else {
         return environment.refuse(None, "", &Refusal::Unreadable("this is no request of an HTTP API".to_owned()));
     };
-    let (door, _) = event.way();
-    let known = DOORS.iter().find(|known| known.id == door);
-    let patience = known.map_or(1_700, |door| door.patience);
-    let work = take(&event, invocation, environment);
-    match tokio::time::timeout(Duration::from_millis(patience), work).await {
+    // Some senders wait two seconds, and one of them tells its news once: what is late for its answer is not late for the queue.
+    match tokio::time::timeout(LONGEST, take(&event, invocation, environment)).await {
         Ok(answer) => answer,
-        Err(_) => environment.unavailable("it took longer than the sender waits"),
+        Err(_) => environment.unavailable("it took too long"),
     }
 }
 
@@ -54,23 +52,21 @@ async fn take(event: &Event, invocation: &Invocation, environment: &Environment)
         // The revoke function knows its own work by the report: twice is harmless, never would not be.
         Err(cause) => environment.degraded(&format!("replays are not known: {cause}")),
     }
-    let asked = match (&alert, keys.github_token()) {
-        (Some(alert), Some(token)) => environment.ask_github(alert, token).await,
-        _ => Vec::new(),
-    };
-    let leaks = with_keys(leaks, asked, home);
+    let mut leaks = leaks;
+    if let (Some((alert, report)), Some(token)) = (alert, keys.github_token()) {
+        let named = webhook::named(&report, environment.ask_github(&alert, token).await, home);
+        // What only says that it is some key is said better now; what a text mentions stays beside it.
+        if !named.is_empty() {
+            leaks.retain(|leak| {
+                leak.credential.key().is_some_and(|key| named.iter().all(|named| named.credential.key() != Some(key)))
+            });
+            leaks.extend(named);
+        }
+    }
     if let Err(cause) = environment.hand_on(&leaks).await {
         environment.forget(&nonce).await;
         return environment.unavailable(&format!("the report cannot be queued: {cause}"));
     }
     environment.handed_on(&nonce).await;
     environment.queued(leaks.len())
-}
-
-/// What is reported, by the keys that GitHub has named, if it has.
-fn with_keys(leaks: Vec<Leak>, keys: Vec<ids::AccessKeyId>, home: &AccountId) -> Vec<Leak> {
-    match leaks.first() {
-        Some(first) if !keys.is_empty() => webhook::named(first, keys, home),
-        _ => leaks,
-    }
 }

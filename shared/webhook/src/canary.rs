@@ -19,8 +19,6 @@ pub(crate) static DOOR: Door = Door {
     id: "canary",
     source: LeakSource::Canary,
     ticket: true,
-    // Canarytokens wait 2 seconds, and switch a webhook off that is late again and again.
-    patience: 1_700,
     set_up: "Canarytokens: the webhook is this URL, with the key at its end; keep it as secret as the key",
     prove,
     read,

@@ -22,8 +22,6 @@ pub struct Door {
     pub source: LeakSource,
     /// Whether the path goes on with a secret.
     pub ticket: bool,
-    /// Milliseconds within which the sender wants its answer.
-    pub patience: u64,
     /// What to enter where, at the sender: for people.
     pub set_up: &'static str,
     /// Whether the sender knows one of the keys.

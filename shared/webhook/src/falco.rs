@@ -14,7 +14,6 @@ pub(crate) static DOOR: Door = Door {
     id: "falco",
     source: LeakSource::Falco,
     ticket: false,
-    patience: 4_000,
     set_up: "Falcosidekick: webhook.address is this URL, and webhook.customHeaders has Authorization: \"Bearer KEY\"",
     prove,
     read,

@@ -14,7 +14,6 @@ pub(crate) static DOOR: Door = Door {
     id: "gitguardian",
     source: LeakSource::GitGuardian,
     ticket: false,
-    patience: 9_000,
     set_up: "Settings, Integrations, Custom webhook: the key is the signature token; choose the incident events",
     prove,
     read,

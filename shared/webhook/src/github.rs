@@ -19,8 +19,6 @@ pub(crate) static DOOR: Door = Door {
     id: "github",
     source: LeakSource::GitHub,
     ticket: false,
-    // GitHub docs, "Best practices for using webhooks": 10 seconds.
-    patience: 9_000,
     set_up: "Settings, Webhooks of the organisation or repository: content type application/json, the key as secret, and of the \
              events only \"Secret scanning alerts\"",
     prove,
@@ -103,6 +101,8 @@ fn read(body: &[u8], clean: &dyn Fn(&str) -> String, now: Timestamp) -> Result<R
     if kind.starts_with("aws_") && opens {
         said.alert = asked_for(&repository, alert.number);
     }
+    // Whoever may push can put a colleague's id beside an invented secret. That the pair works is what GitHub finds out by asking AWS.
+    said.suspected = alert.validity.as_deref() != Some("active");
     Ok(Read::Said(Box::new(said)))
 }
 
@@ -121,11 +121,22 @@ fn asked_for(repository: &str, number: u64) -> Option<Alert> {
 #[derive(Deserialize)]
 struct Found {
     secret: Zeroizing<String>,
+    validity: Option<String>,
+}
+
+/// What GitHub says of an alert when it is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Named {
+    /// The ids of the access keys that it is about.
+    pub keys: Vec<AccessKeyId>,
+    /// Whether GitHub has found that they work.
+    pub active: bool,
 }
 
 /// The ids of the access keys in GitHub's answer about an alert. The secret beside them goes no further.
 #[must_use]
-pub fn keys_of_alert(answer: &[u8]) -> Vec<AccessKeyId> {
-    let Ok(found) = serde_json::from_slice::<Found>(answer) else { return Vec::new() };
-    mentions::keys(found.secret.as_bytes()).into_iter().collect()
+pub fn keys_of_alert(answer: &[u8]) -> Named {
+    let Ok(found) = serde_json::from_slice::<Found>(answer) else { return Named::default() };
+    let keys = mentions::words(&found.secret).collect();
+    Named { keys, active: found.validity.as_deref() == Some("active") }
 }

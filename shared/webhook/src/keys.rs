@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use evidence::Secret;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::DOORS;
@@ -24,6 +25,8 @@ pub enum Wrong {
     Shape,
     /// Something in it that no door here is called. It may be an older or a newer version's.
     Unknown(String),
+    /// Neither a key nor a list of keys. Its door stays closed.
+    NoKey(String),
     /// A key that can be guessed. Its door stays closed.
     Short(String),
 }
@@ -31,10 +34,11 @@ pub enum Wrong {
 impl std::fmt::Display for Wrong {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Shape => {
-                f.write_str("the keys are no JSON object that gives each door a key, or a list of keys: every door is closed")
-            }
+            Self::Shape => f.write_str(
+                "the keys are no JSON object that gives each door a key, or a list of keys: no door can be opened with them",
+            ),
             Self::Unknown(name) => write!(f, "`{name}` is no door: its key is of no use"),
+            Self::NoKey(name) => write!(f, "what `{name}` has is neither a key nor a list of keys: its door is closed"),
             Self::Short(name) => write!(f, "a key of `{name}` has fewer than {SHORTEST} characters: it is not used"),
         }
     }
@@ -56,18 +60,24 @@ impl Keys {
     #[must_use]
     pub fn read(json: &[u8]) -> (Self, Vec<Wrong>) {
         let (mut keys, mut wrong) = (Self::default(), Vec::new());
-        let Ok(given) = serde_json::from_slice::<BTreeMap<String, OneOrMore>>(json) else {
+        let Ok(given) = serde_json::from_slice::<BTreeMap<String, &RawValue>>(json) else {
             return (keys, vec![Wrong::Shape]);
         };
         for (name, given) in given {
-            let given = match given {
-                OneOrMore::One(key) => vec![key],
-                OneOrMore::More(keys) => keys,
-            };
             if name != GITHUB_TOKEN && DOORS.iter().all(|door| door.id != name) {
-                wrong.push(Wrong::Unknown(name.chars().filter(char::is_ascii_graphic).take(32).collect()));
+                // Where name and key are exchanged, the name is a key.
+                let word = (1..=16).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+                wrong.push(Wrong::Unknown(if word { name } else { "?".to_owned() }));
                 continue;
             }
+            let given = match serde_json::from_str(given.get()) {
+                Ok(OneOrMore::One(key)) => vec![key],
+                Ok(OneOrMore::More(keys)) => keys,
+                Err(_) => {
+                    wrong.push(Wrong::NoKey(name));
+                    continue;
+                }
+            };
             let (long, short): (Vec<_>, Vec<_>) = given.into_iter().partition(|key| key.len() >= SHORTEST);
             if !short.is_empty() {
                 wrong.push(Wrong::Short(name.clone()));
@@ -105,7 +115,7 @@ mod tests {
     fn what_is_wrong_with_one_key_closes_no_other_door() {
         let (keys, wrong) = Keys::read(
             br#"{"github": "0123456789abcdef", "falco": ["fedcba9876543210", "0123456789abcdef"], "gitguardian": "short",
-            "slack": "0123456789abcdef"}"#,
+            "slack": {"another": "version's"}}"#,
         );
         assert_eq!(wrong, [Wrong::Short("gitguardian".to_owned()), Wrong::Unknown("slack".to_owned())]);
         assert!(keys.opens("github") && !keys.opens("gitguardian") && !keys.opens("canary"));
@@ -115,9 +125,16 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_opens_nothing() {
-        for bad in ["", "[]", "{\"github\": 1}", "{\"github\": null}", "{\"github\": {\"key\": \"0123456789abcdef\"}}"] {
+        for (bad, expected) in [
+            ("", Wrong::Shape),
+            ("[]", Wrong::Shape),
+            (r#"{"github": 1}"#, Wrong::NoKey("github".to_owned())),
+            (r#"{"github": null}"#, Wrong::NoKey("github".to_owned())),
+            (r#"{"github": {"key": "0123456789abcdef"}}"#, Wrong::NoKey("github".to_owned())),
+            (r#"{"0123456789abcdef0123456789abcdef": "github"}"#, Wrong::Unknown("?".to_owned())),
+        ] {
             let (keys, wrong) = Keys::read(bad.as_bytes());
-            assert_eq!(wrong, [Wrong::Shape], "{bad}");
+            assert_eq!(wrong, [expected], "{bad}");
             assert!(DOORS.iter().all(|door| !keys.opens(door.id)));
         }
         assert!(!format!("{:?}", Keys::read(br#"{"github": "0123456789abcdef"}"#)).contains("0123"));

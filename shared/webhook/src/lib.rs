@@ -17,7 +17,7 @@ use redact::Redactor;
 use signal::{Credential, Leak, LeakSource, Report};
 
 pub use door::{DOORS, Door};
-pub use github::{Alert, keys_of_alert};
+pub use github::{Alert, Named, keys_of_alert};
 pub use keys::{Keys, SHORTEST, Wrong};
 pub use read::Refusal;
 use read::{Read, Said};
@@ -62,8 +62,8 @@ pub enum Admitted {
         nonce: Sha256,
         /// One at least.
         leaks: Vec<Leak>,
-        /// Where the sender may be asked which key it is.
-        alert: Option<Alert>,
+        /// Where the sender may be asked which key it is, and what it then is a report of.
+        alert: Option<(Alert, Box<Report>)>,
     },
 }
 
@@ -112,12 +112,12 @@ pub fn admit(request: &Request<'_>, surroundings: &Surroundings<'_>) -> Result<A
         Err(problem) if door.source != LeakSource::Canary => Said::unread(door, &problem, now),
         Err(problem) => return Err(Refusal::Unreadable(problem)),
     };
-    let Said { about, name, closed, rated, at, remote, what, place, alert, mentions } = said;
-    let report = Report { source: door.source, about, name, suspected: false, closed, rated, at, remote, sha256 };
+    let Said { about, name, suspected, closed, rated, at, remote, what, place, alert, mentions } = said;
+    let report = Report { source: door.source, about, name, suspected, closed, rated, at, remote, sha256 };
     let mut leaks: Vec<Leak> = Vec::new();
     if mentions {
         // A text that mentions a key is no finding about it: whoever wrote the text may want that key dead.
-        let suspected = Report { suspected: true, rated: None, ..report.clone() };
+        let suspected = Report { suspected: true, rated: report.rated.filter(|rated| rated.hundredths() < 500), ..report.clone() };
         let found = mentions::keys(request.body).into_iter().take(MOST_KEYS);
         leaks.extend(found.map(|key| {
             let account = key.account().unwrap_or_else(|| home.clone());
@@ -128,24 +128,14 @@ pub fn admit(request: &Request<'_>, surroundings: &Surroundings<'_>) -> Result<A
         leaks.push(report.of(Credential::Unnamed { what, place }, home.clone()));
     }
     let nonce = Hasher::new("cordon/webhook/v1").part(door.id).part(&sha256.to_string()).finish();
-    Ok(Admitted::Leaks { nonce, leaks, alert })
+    Ok(Admitted::Leaks { nonce, leaks, alert: alert.map(|alert| (alert, Box::new(report))) })
 }
 
-/// The leaks of `keys`, which the sender itself has named when it was asked, in place of one that names none.
+/// The leaks of the keys that the sender itself has named when it was asked.
 #[must_use]
-pub fn named(leak: &Leak, keys: Vec<ids::AccessKeyId>, home: &AccountId) -> Vec<Leak> {
-    let report = Report {
-        source: leak.source,
-        about: leak.thread.clone(),
-        name: leak.report.clone(),
-        suspected: leak.suspected,
-        closed: leak.closed,
-        rated: leak.rated,
-        at: leak.at,
-        remote: leak.remote.clone(),
-        sha256: leak.sha256,
-    };
-    let leaks = keys.into_iter().take(MOST_KEYS).map(|key| {
+pub fn named(report: &Report, named: Named, home: &AccountId) -> Vec<Leak> {
+    let report = Report { suspected: report.suspected && !named.active, ..report.clone() };
+    let leaks = named.keys.into_iter().take(MOST_KEYS).map(|key| {
         let account = key.account().unwrap_or_else(|| home.clone());
         report.of(Credential::UserKey { key, user: None }, account)
     });

@@ -76,6 +76,8 @@ pub(crate) struct Said {
     /// What tells it from the sender's other reports.
     pub(crate) about: String,
     pub(crate) name: Excerpt,
+    /// What the sender itself is unsure of.
+    pub(crate) suspected: bool,
     pub(crate) closed: bool,
     pub(crate) rated: Option<Severity>,
     pub(crate) at: Timestamp,
@@ -91,7 +93,19 @@ impl Said {
     pub(crate) fn new(about: String, name: Excerpt, at: Timestamp) -> Self {
         let place = name.clone();
         let what = Excerpt::default();
-        Self { about, name, closed: false, rated: None, at, remote: Vec::new(), what, place, alert: None, mentions: true }
+        Self {
+            about,
+            name,
+            suspected: false,
+            closed: false,
+            rated: None,
+            at,
+            remote: Vec::new(),
+            what,
+            place,
+            alert: None,
+            mentions: true,
+        }
     }
 
     /// What an admitted sender says that cannot be read.

@@ -44,7 +44,7 @@ fn bodies(path: &Path) -> datatest_stable::Result<()> {
             let passed: Vec<Leak> = serde_json::from_str(&serde_json::to_string(&leaks)?)?;
             let taken: Result<Vec<_>, _> = passed.into_iter().map(Leak::relayed).collect();
             assert_eq!(taken?, leaks);
-            Outcome::Leaks { leaks, ask_github_at: alert.map(|alert| alert.path()) }
+            Outcome::Leaks { leaks, ask_github_at: alert.map(|(alert, _)| alert.path()) }
         }
         Err(refusal) => Outcome::Refused(format!("{} {refusal}", refusal.status())),
     };

@@ -1,5 +1,5 @@
 //! Who gets through the door.
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 use std::collections::BTreeMap;
 
@@ -152,17 +152,37 @@ fn a_replay_is_known_by_its_body_and_its_door() {
     assert_eq!(nonce(&alert), nonce(&alert.clone().with("x-github-delivery", "another")));
 }
 
+fn admitted(body: &serde_json::Value) -> (Vec<signal::Leak>, Option<(webhook::Alert, Box<signal::Report>)>) {
+    match Sent::by("github", body.to_string().as_bytes()).admitted() {
+        Ok(Admitted::Leaks { leaks, alert, .. }) => (leaks, alert),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whoever may push can put a colleague's id beside an invented secret: only that it works makes it more than a suspicion.
 #[test]
-fn what_github_answers_is_a_key_and_no_secret() {
-    let answer = br#"{"number":42,"secret_type":"aws_access_key_id","secret":"AKIARZPUZDIKFJNBPQ4Z"}"#;
-    let keys = keys_of_alert(answer);
-    assert_eq!(keys.iter().map(ids::AccessKeyId::as_str).collect::<Vec<_>>(), ["AKIARZPUZDIKFJNBPQ4Z"]);
-    let Ok(Admitted::Leaks { leaks, .. }) = Sent::by("github", ALERT.as_bytes()).admitted() else { panic!() };
-    let named = named(&leaks[0], keys, &home());
-    assert_eq!(named[0].target(), "iam:key:123456789012:AKIARZPUZDIKFJNBPQ4Z");
-    assert!(!named[0].suspected && named[0].clone().relayed().is_ok());
+fn what_github_answers_is_a_key_and_no_secret_and_believed_if_it_works() {
+    let mut body: serde_json::Value = serde_json::from_str(ALERT).unwrap();
+    // A decoy that somebody wrote where every alert of the repository carries it.
+    body["repository"]["description"] = "see AKIARZPUZDIKFJNBPQ4Y".into();
+    for (told, answered, suspected) in [
+        ("unknown", "\"active\"", false),
+        ("active", "\"unknown\"", false),
+        ("unknown", "\"unknown\"", true),
+        ("unknown", "\"inactive\"", true),
+        ("unknown", "null", true),
+    ] {
+        body["alert"]["validity"] = told.into();
+        let answer = format!(r#"{{"number":42,"secret":"AKIARZPUZDIKFJNBPQ4Z","validity":{answered}}}"#);
+        let (leaks, alert) = admitted(&body);
+        assert!(leaks.iter().all(|leak| leak.suspected && leak.target().ends_with("AKIARZPUZDIKFJNBPQ4Y")), "{leaks:?}");
+        let named = named(&alert.unwrap().1, keys_of_alert(answer.as_bytes()), &home());
+        assert_eq!((named.len(), named[0].target().as_str()), (1, "iam:key:123456789012:AKIARZPUZDIKFJNBPQ4Z"));
+        assert_eq!(named[0].suspected, suspected, "{told} {answered}");
+        assert!(named[0].clone().relayed().is_ok());
+    }
     for none in ["", "[]", "{}", r#"{"secret":null}"#, r#"{"secret":"wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"}"#] {
-        assert!(keys_of_alert(none.as_bytes()).is_empty(), "{none}");
+        assert_eq!(keys_of_alert(none.as_bytes()), webhook::Named::default(), "{none}");
     }
 }
 

@@ -83,6 +83,16 @@ impl Leak {
         if self.source.webhook() != Some(self.trust) {
             return problem(format_args!("`{source}` with this trust is nothing that comes over a webhook"));
         }
+        // What each sender can name at all (`webhook`): Falco and texts only mention keys, and canaries name none of ours.
+        let can_name = match (self.source, &self.credential) {
+            (_, Credential::Unnamed { .. }) => true,
+            (LeakSource::GitHub, Credential::UserKey { user: None, .. }) => true,
+            (LeakSource::GitGuardian | LeakSource::Falco, Credential::UserKey { user: None, .. }) => self.suspected,
+            _ => false,
+        };
+        if !can_name || self.since.is_some() {
+            return problem(format_args!("`{source}` names no such credential in this way"));
+        }
         if self.finding.is_some() || self.incident != IncidentId::derive(&self.target(), TECHNIQUE) {
             return problem(format_args!("a report of `{source}` has no finding, and the incident of its credential"));
         }
@@ -118,20 +128,39 @@ mod tests {
     #[test]
     fn a_relayed_leak_survives_the_way_and_keeps_its_incident() {
         let account: AccountId = "123456789012".parse().unwrap();
-        for source in [LeakSource::GitHub, LeakSource::GitGuardian, LeakSource::Canary, LeakSource::Falco] {
-            let leak = report(source).of(key(), account.clone());
+        let unnamed = Credential::Unnamed { what: Excerpt::of("AWS Keys"), place: Excerpt::of("alert 42 of acme/payments") };
+        for (source, suspected, credential) in [
+            (LeakSource::GitHub, false, key()),
+            (LeakSource::GitHub, true, key()),
+            (LeakSource::GitGuardian, true, key()),
+            (LeakSource::Falco, true, key()),
+            (LeakSource::Canary, false, unnamed.clone()),
+            (LeakSource::Falco, false, unnamed),
+        ] {
+            let leak = Report { suspected, ..report(source) }.of(credential, account.clone());
             let way: Leak = serde_json::from_str(&serde_json::to_string(&leak).unwrap()).unwrap();
             assert_eq!(way.relayed(), Ok(leak));
         }
-        let unnamed = Credential::Unnamed { what: Excerpt::of("AWS Keys"), place: Excerpt::of("alert 42 of acme/payments") };
-        assert!(report(LeakSource::GitHub).of(unnamed, account).relayed().is_ok());
     }
 
     #[test]
     fn whoever_relays_can_claim_no_more_than_a_webhook_can() {
         let leak = report(LeakSource::GitHub).of(key(), "123456789012".parse().unwrap());
         let other = IncidentId::derive("iam:key:123456789012:AKIAOTHER", TECHNIQUE);
+        let account: AccountId = "123456789012".parse().unwrap();
+        let of = |source, credential| report(source).of(credential, account.clone());
+        let session = Credential::UserSession { user: "alice".parse().unwrap(), key: None };
         for forged in [
+            of(LeakSource::Falco, key()),
+            of(LeakSource::GitGuardian, key()),
+            Leak { suspected: true, ..of(LeakSource::Canary, key()) },
+            of(LeakSource::GitHub, session),
+            of(
+                LeakSource::GitHub,
+                Credential::UserKey { key: "AKIARZPUZDIKFJNBPQ4Z".parse().unwrap(), user: "alice".parse().ok() },
+            ),
+            of(LeakSource::GitHub, Credential::WholeRole { role: "web".parse().unwrap() }),
+            Leak { since: Some(leak.at), ..leak.clone() },
             Leak { trust: Trust::Platform, ..leak.clone() },
             Leak { trust: Trust::Person, source: LeakSource::Hand, ..leak.clone() },
             Leak { trust: Trust::Platform, source: LeakSource::GuardDuty, ..leak.clone() },
