@@ -152,7 +152,7 @@ impl Shown {
 }
 
 /// Who somebody is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Who {
     /// A person of Identity Center.
@@ -168,7 +168,7 @@ pub enum Who {
 }
 
 /// A person of Identity Center.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Person {
     /// The user's name there, in small letters: it is the person, whatever the permission set and the account.
     pub name: String,
