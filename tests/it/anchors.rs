@@ -15,7 +15,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::outsiders::{Clock, Reply, Watch, cosign};
-use crate::sealing::{LOG, Vault, action, asked, dead_at, holds};
+use crate::sealing::{LOG, Vault, asked, dead_at, holds};
 use crate::stage::{Asked, Fate, Wire, from_base64, json_error, s3_error, text};
 
 /// A vault whose sealer anchors what it signs.
@@ -329,7 +329,7 @@ async fn killed_at_any_call_an_anchored_log_stays_whole_and_asks_once() {
             answer = asked(&dying) => Some(answer.unwrap()),
             () = wire.hung() => None,
         };
-        let at = wire.sent().last().map(|asked| format!("{} (call {nth})", action(asked))).unwrap();
+        let at = wire.sent().last().map(|asked| format!("{} (call {nth})", asked.action())).unwrap();
         drop(dying);
         anchorage.seal().await;
         vault.incidents(1).await;
@@ -397,7 +397,7 @@ async fn each_anchor_costs_one_more_request() {
         let before = wire.sent().len();
         let answer = asked(&sealer).await.unwrap();
         assert!(answer.anchored.failed.is_empty(), "{:?}", answer.anchored);
-        let sent: Vec<String> = wire.sent()[before..].iter().map(action).collect();
+        let sent: Vec<String> = wire.sent()[before..].iter().map(Asked::action).collect();
         assert_eq!(sent.len(), 14 + count + more, "{which:?}: {sent:?}");
     }
 }

@@ -25,16 +25,29 @@ pub(crate) enum Reply {
     CutOff,
 }
 
+/// What somebody sent.
+pub(crate) struct Request {
+    /// Its first line and its headers.
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Request {
+    fn path(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap()
+    }
+}
+
 /// Serves on a free port of this machine, for as long as the process lives. Answers with the URL.
-fn serve(mut answer: impl FnMut(&str, &[u8]) -> Reply + Send + 'static) -> String {
+pub(crate) fn serve(mut answer: impl FnMut(&Request) -> Reply + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         let mut hanging = Vec::new();
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let Some((path, body)) = read_request(&mut stream) else { continue };
-            let (status, body, sent) = match answer(&path, &body) {
+            let Some(request) = read_request(&mut stream) else { continue };
+            let (status, body, sent) = match answer(&request) {
                 Reply::Said(status, body) => (status, body.clone(), body.len()),
                 Reply::CutOff => (200, vec![0x30; 1000], 10),
                 Reply::Hang => {
@@ -50,7 +63,7 @@ fn serve(mut answer: impl FnMut(&str, &[u8]) -> Reply + Send + 'static) -> Strin
     url
 }
 
-fn read_request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+fn read_request(stream: &mut TcpStream) -> Option<Request> {
     let (mut bytes, mut part) = (Vec::new(), [0; 4096]);
     loop {
         if let Some(at) = bytes.windows(4).position(|end| end == b"\r\n\r\n") {
@@ -61,7 +74,7 @@ fn read_request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
                 let read = stream.read(&mut part).ok().filter(|read| *read > 0)?;
                 bytes.extend_from_slice(&part[..read]);
             }
-            return Some((head.split(' ').nth(1).unwrap().to_owned(), bytes[at + 4..wanted].to_vec()));
+            return Some(Request { head, body: bytes[at + 4..wanted].to_vec() });
         }
         let read = stream.read(&mut part).ok().filter(|read| *read > 0)?;
         bytes.extend_from_slice(&part[..read]);
@@ -135,9 +148,9 @@ impl Clock {
     pub(crate) fn new() -> Self {
         let (authority, trouble, asked) = (Arc::new(Authority::new()), Trouble::default(), Arc::<Mutex<Vec<Vec<u8>>>>::default());
         let (own, its, seen) = (Arc::clone(&authority), Arc::clone(&trouble), Arc::clone(&asked));
-        let url = serve(move |_, request| {
-            seen.lock().unwrap().push(request.to_vec());
-            its.lock().unwrap().clone().unwrap_or_else(|| Reply::Said(200, own.stamp(request)))
+        let url = serve(move |request| {
+            seen.lock().unwrap().push(request.body.clone());
+            its.lock().unwrap().clone().unwrap_or_else(|| Reply::Said(200, own.stamp(&request.body)))
         });
         Self { authority, url: format!("{url}/tsr"), trouble, asked }
     }
@@ -167,9 +180,9 @@ impl Watch {
         let (memory, trouble) = (Arc::<Mutex<Memory>>::default(), Trouble::default());
         let asked = Arc::<Mutex<Vec<String>>>::default();
         let (its, bad, seen) = (Arc::clone(&memory), Arc::clone(&trouble), Arc::clone(&asked));
-        let url = serve(move |path, body| {
-            assert_eq!(path, "/w/add-checkpoint");
-            let body = std::str::from_utf8(body).unwrap();
+        let url = serve(move |request| {
+            assert_eq!(request.path(), "/w/add-checkpoint");
+            let body = std::str::from_utf8(&request.body).unwrap();
             seen.lock().unwrap().push(body.to_owned());
             if let Some(trouble) = bad.lock().unwrap().clone() {
                 return trouble;

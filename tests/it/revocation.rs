@@ -10,7 +10,10 @@ use responder::{Attention, Transient};
 use revoke::{Answer, Said};
 use serde_json::{Value, json};
 
-use crate::stage::{DENIES, Fate, Person, Stage, Wire, iam_error, json_error, key_finding, s3_error, session_finding, text, texts};
+use crate::privilege::allowed_actions;
+use crate::stage::{
+    Asked, DENIES, Fate, Person, Stage, Wire, iam_error, json_error, key_finding, s3_error, session_finding, text, texts,
+};
 
 /// The one credential that an answer is about.
 pub(crate) fn only(answer: &Answer) -> &revoke::Told {
@@ -540,24 +543,7 @@ async fn without_evidence_or_holds_it_still_acts_and_says_so() {
 #[ignore = "needs the local AWS"]
 async fn every_action_that_the_revoke_role_may_is_used_and_it_may_no_other() {
     let stage = Stage::open();
-    let mut allowed = BTreeSet::new();
-    for statement in stage.stack["revoke"]["role_policies"]
-        .as_object()
-        .unwrap()
-        .values()
-        .flat_map(|policy| policy["Statement"].as_array().unwrap())
-    {
-        let actions: Vec<_> = match &statement["Action"] {
-            Value::String(action) => vec![action.clone()],
-            list => list.as_array().unwrap().iter().map(text).collect(),
-        };
-        if statement["Effect"] == "Allow" {
-            allowed.extend(actions);
-        } else {
-            assert_eq!(statement["Effect"], "Deny", "{statement}");
-        }
-    }
-    assert!(allowed.iter().all(|action| !action.contains('*')), "{allowed:?}");
+    let allowed = allowed_actions(&stage.stack["revoke"]["role_policies"]);
 
     let mut used: BTreeSet<String> =
         ["logs:CreateLogStream", "logs:PutLogEvents", "sns:Publish", "sqs:SendMessage"].map(str::to_owned).into();
@@ -588,11 +574,7 @@ async fn every_action_that_the_revoke_role_may_is_used_and_it_may_no_other() {
     let retry = stage.revoker();
     assert_eq!(retry.deliver(&event).await.unwrap().outcome, Said::Revoked);
     for wire in [normal.wire, full.wire, dying.wire, retry.wire] {
-        used.extend(wire.sent().iter().map(|asked| match (asked.service.as_str(), asked.operation.as_str()) {
-            ("s3", "PUT") => "s3:PutObject".to_owned(),
-            ("s3", "GET") => "s3:GetObject".to_owned(),
-            (service, operation) => format!("{service}:{operation}"),
-        }));
+        used.extend(wire.sent().iter().map(Asked::action));
     }
     assert_eq!(used, allowed);
 }

@@ -20,6 +20,7 @@ use responder::{Attention, Transient};
 use seal::{Answer, Environment, Said};
 use serde_json::json;
 
+use crate::privilege::allowed_actions;
 use crate::stage::{Asked, Caller, Fate, Stage, Wire, from_base64, text, texts};
 
 pub(crate) const LOG: &str = "example.com/cordon";
@@ -282,7 +283,7 @@ async fn records_become_a_log_that_verifies() {
     // nothing.
     let before = wire.sent().len();
     assert_eq!(asked(&sealer).await.unwrap().outcome, Said::Quiet);
-    let sent: Vec<_> = wire.sent()[before..].iter().map(action).collect();
+    let sent: Vec<_> = wire.sent()[before..].iter().map(Asked::action).collect();
     assert_eq!(sent, ["s3:GetObject", "s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketVersions"]);
     // A warm sealer goes on where it was.
     let more = vault.incidents(2).await;
@@ -309,7 +310,7 @@ async fn ten_times_the_records_cost_ten_times_the_reads_and_nothing_else() {
         let count = vault.incidents(incidents).await;
         let before = wire.sent().len();
         assert_eq!(asked(&sealer).await.unwrap().records, count);
-        let mut sent: Vec<String> = wire.sent()[before..].iter().map(action).collect();
+        let mut sent: Vec<String> = wire.sent()[before..].iter().map(Asked::action).collect();
         sent.sort();
         let reads = sent.iter().filter(|action| *action == "s3:GetObjectVersion").count();
         assert_eq!(reads, count, "each record is read once");
@@ -616,19 +617,6 @@ async fn what_it_cannot_do_it_says() {
     vault.assert_published().await;
 }
 
-/// S3's and the other services' action that a request needs.
-pub(crate) fn action(asked: &Asked) -> String {
-    let operation = match (asked.service.as_str(), asked.operation.as_str()) {
-        ("s3", "GET") if asked.text.contains("list-type=2") => "ListBucket",
-        ("s3", "GET") if asked.text.contains("versionId=") => "GetObjectVersion",
-        ("s3", "GET") if asked.text.contains("versions") => "ListBucketVersions",
-        ("s3", "GET") => "GetObject",
-        ("s3", "PUT") => "PutObject",
-        (_, operation) => operation,
-    };
-    format!("{}:{operation}", asked.service)
-}
-
 /// What Lambda does in the role's name: the log, and taking messages from the queue (Lambda developer guide, "Using Lambda with SQS").
 const BY_LAMBDA: [&str; 5] =
     ["logs:CreateLogStream", "logs:PutLogEvents", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"];
@@ -660,21 +648,13 @@ async fn the_sealers_role_allows_what_it_does_and_nothing_else() {
         let path = format!("/{}/{key}", stage.output("EvidenceBucket"));
         stage.role().send("s3", "PUT", &path, &[("if-none-match", "*")], bytes).await.unwrap();
         asked(&sealer).await.unwrap();
-        used.extend(wire.sent().iter().map(action));
+        used.extend(wire.sent().iter().map(Asked::action));
         if used.contains("sqs:SendMessage") && used.contains("s3:GetObjectVersion") {
             break;
         }
         assert!(turn < 19, "it never was the faster one");
     }
-    let policies = stage.stack["seal"]["role_policies"].as_object().unwrap();
-    let mut allowed = BTreeSet::new();
-    for statement in policies.values().flat_map(|policy| policy["Statement"].as_array().unwrap()) {
-        match &statement["Action"] {
-            serde_json::Value::String(action) => allowed.extend([action.clone()]),
-            list => allowed.extend(list.as_array().unwrap().iter().map(text)),
-        }
-    }
-    assert_eq!(used, allowed);
+    assert_eq!(used, allowed_actions(&stage.stack["seal"]["role_policies"]));
 
     // A thief of the sealer's credentials can neither write a record nor take anything away, and the function's thief no batch.
     let (bucket, admin) = (stage.output("EvidenceBucket"), crate::privilege::administrator(&stage).await);

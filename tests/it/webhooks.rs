@@ -1,12 +1,14 @@
 //! Reports of leaks from outside AWS: who gets in at the doors, what comes of it, and that nothing of a secret goes further.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 
-use crate::stage::{Fate, GITHUB_TOKEN, Knock, Stage, Wire, eventually, json_error, text};
+use crate::outsiders::{Reply, serve};
+use crate::privilege::allowed_actions;
+use crate::stage::{Asked, Fate, GITHUB_TOKEN, Knock, Stage, Wire, eventually, json_error};
 
 fn sample(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -30,31 +32,19 @@ fn falco() -> Value {
     unique(sample(include_str!("../../events/webhooks/falco-aws-credentials-read.json")))
 }
 
-/// GitHub, as far as it is asked: it knows one alert's secret. Every request that it got is in the answer of `asked`.
+/// GitHub, as far as it is asked: it says the same to everyone. The head of every request that it got is in the answer of `asked`.
 struct GitHub {
     base: String,
-    asked: std::sync::Arc<std::sync::Mutex<Vec<String>>>,
+    asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl GitHub {
-    async fn who_says(status: u16, body: Value) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-        let heard = std::sync::Arc::clone(&asked);
-        tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let mut request = vec![0; 16 << 10];
-                let mut length = 0;
-                while !request[..length].windows(4).any(|end| end == b"\r\n\r\n") {
-                    length += stream.read(&mut request[length..]).await.unwrap();
-                }
-                heard.lock().unwrap().push(String::from_utf8_lossy(&request[..length]).into_owned());
-                let body = body.to_string();
-                let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-                stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-            }
+    fn who_says(status: u16, body: &Value) -> Self {
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let (heard, body) = (Arc::clone(&asked), body.to_string().into_bytes());
+        let base = serve(move |request| {
+            heard.lock().unwrap().push(request.head.clone());
+            Reply::Said(status, body.clone())
         });
         Self { base, asked }
     }
@@ -83,7 +73,7 @@ async fn a_key_that_github_finds_is_dead_seconds_later() {
     let thief = stage.a_user().await;
     assert!(thief.works().await);
     let answer = json!({ "number": 7001, "secret_type": "aws_access_key_id", "secret": thief.key, "validity": "active" });
-    let github = GitHub::who_says(200, answer).await;
+    let github = GitHub::who_says(200, &answer);
     let intake = stage.intake_with(&[("CORDON_GITHUB_API", &github.base)], Wire::good());
 
     let began = Instant::now();
@@ -110,7 +100,7 @@ async fn a_key_that_github_has_not_seen_working_is_asked_about_and_lives() {
     let stage = Stage::open();
     stage.open_the_doors().await;
     let colleague = stage.a_user().await;
-    let github = GitHub::who_says(200, json!({ "number": 7051, "secret": colleague.key, "validity": "unknown" })).await;
+    let github = GitHub::who_says(200, &json!({ "number": 7051, "secret": colleague.key, "validity": "unknown" }));
     let intake = stage.intake_with(&[("CORDON_GITHUB_API", &github.base)], Wire::good());
     assert_eq!(intake.knock(&Knock::at("github", &alert(7051))).await.status_code, 202);
     let decision = record_about(&stage, &colleague.key, "decision").await;
@@ -129,7 +119,7 @@ async fn an_alert_that_names_no_key_reaches_a_person() {
         (7102, 200, json!({ "number": 7102, "secret": "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY" })),
         (7103, 302, json!({})),
     ] {
-        let github = GitHub::who_says(status, body).await;
+        let github = GitHub::who_says(status, &body);
         let intake = stage.intake_with(&[("CORDON_GITHUB_API", &github.base)], Wire::good());
         assert_eq!(intake.knock(&Knock::at("github", &alert(number))).await.status_code, 202);
         let decision = record_about(&stage, &format!("alert {number} of acme/payments"), "decision").await;
@@ -381,24 +371,12 @@ async fn the_intakes_role_allows_what_it_does_and_nothing_else() {
     stage.open_the_doors().await;
     let intake = stage.intake_with(&[], Wire::good());
     assert_eq!(intake.knock(&Knock::at("falco", &falco())).await.status_code, 202);
-    let mut used: std::collections::BTreeSet<String> = ["logs:CreateLogStream".to_owned(), "logs:PutLogEvents".to_owned()].into();
-    for asked in intake.wire.sent() {
-        used.insert(match asked.service.as_str() {
-            "lambda" => "lambda:InvokeFunction".to_owned(),
-            service => format!("{service}:{}", asked.operation),
-        });
-    }
-    let mut allowed = std::collections::BTreeSet::new();
-    for policy in stage.stack["intake"]["role_policies"].as_object().unwrap().values() {
-        for statement in policy["Statement"].as_array().unwrap() {
-            match &statement["Action"] {
-                Value::String(action) => allowed.extend([action.clone()]),
-                list => allowed.extend(list.as_array().unwrap().iter().map(text)),
-            }
-            assert_ne!(statement["Resource"], "*", "{statement}");
-        }
-    }
-    assert_eq!(used, allowed);
+    let mut used: BTreeSet<String> = ["logs:CreateLogStream".to_owned(), "logs:PutLogEvents".to_owned()].into();
+    used.extend(intake.wire.sent().iter().map(Asked::action));
+    let policies = &stage.stack["intake"]["role_policies"];
+    let statements = policies.as_object().unwrap().values().flat_map(|policy| policy["Statement"].as_array().unwrap());
+    statements.for_each(|statement| assert_ne!(statement["Resource"], "*", "{statement}"));
+    assert_eq!(used, allowed_actions(policies));
 
     let thief = stage.intake_role();
     let quarantine = format!("/2015-03-31/functions/{}/invocations", stage.output("FunctionName"));

@@ -30,6 +30,22 @@ pub(crate) struct Asked {
     pub(crate) text: String,
 }
 
+impl Asked {
+    /// IAM's action that it needs.
+    pub(crate) fn action(&self) -> String {
+        let operation = match (self.service.as_str(), self.operation.as_str()) {
+            ("s3", "GET") if self.text.contains("list-type=2") => "ListBucket",
+            ("s3", "GET") if self.text.contains("versionId=") => "GetObjectVersion",
+            ("s3", "GET") if self.text.contains("versions") => "ListBucketVersions",
+            ("s3", "GET") => "GetObject",
+            ("s3", "PUT") => "PutObject",
+            ("lambda", "POST") => "InvokeFunction",
+            (_, operation) => operation,
+        };
+        format!("{}:{operation}", self.service)
+    }
+}
+
 /// What becomes of a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Fate {
