@@ -38,6 +38,7 @@ const AGENT: &str = concat!("cordon/", env!("CARGO_PKG_VERSION"));
 #[derive(Debug)]
 pub struct Environment {
     pub(crate) redactor: Redactor,
+    function: String,
     seen: Dynamo,
     table: String,
     lambda: Lambda,
@@ -82,6 +83,7 @@ impl Environment {
         let github = optional("CORDON_GITHUB_API").unwrap_or_else(|| GITHUB.to_owned());
         Ok(Self {
             redactor: Redactor::new(&redact)?,
+            function: required("CORDON_FUNCTION")?,
             seen: Dynamo::new(config),
             table: required("CORDON_SEEN")?,
             lambda: Lambda::new(config),
@@ -248,9 +250,8 @@ impl Environment {
         println!("{}", json!({ "degraded": self.redactor.text(what).0 }));
     }
 
-    #[expect(clippy::unused_self, reason = "counting is the environment's, wherever it goes")]
     fn count(&self, metric: &str) {
-        responder::count("intake", metric, 1, calls::now());
+        responder::count(&self.function, metric, 1, calls::now());
     }
 }
 

@@ -39,7 +39,7 @@ async fn take(event: &Event, invocation: &Invocation, environment: &Environment)
     let (door, ticket) = event.way();
     let request = webhook::Request { door, ticket, query: event.has_query(), headers: &event.headers, body: body.as_ref() };
     let surroundings = Surroundings { keys: &keys, redactor: &environment.redactor, home, now: calls::now() };
-    let (nonce, leaks, alert) = match webhook::admit(&request, &surroundings) {
+    let (nonce, mut leaks, alert) = match webhook::admit(&request, &surroundings) {
         Ok(Admitted::Leaks { nonce, leaks, alert }) => (nonce, leaks, alert),
         Ok(Admitted::Nothing { reason }) => return environment.nothing(reason),
         Err(refusal) => return environment.refuse(Some(door), event.from(), &refusal),
@@ -52,7 +52,6 @@ async fn take(event: &Event, invocation: &Invocation, environment: &Environment)
         // The revoke function knows its own work by the report: twice is harmless, never would not be.
         Err(cause) => environment.degraded(&format!("replays are not known: {cause}")),
     }
-    let mut leaks = leaks;
     if let (Some((alert, report)), Some(token)) = (alert, keys.github_token()) {
         let named = webhook::named(&report, environment.ask_github(&alert, token).await, home);
         // What only says that it is some key is said better now; what a text mentions stays beside it.

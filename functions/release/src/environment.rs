@@ -33,7 +33,6 @@ pub struct Environment<S> {
     pub(crate) holds: Holds,
     pub(crate) calls: CallLog,
     pub(crate) docket: Docket<S>,
-    function: String,
     revoke_key: KmsKey,
     revoke_fingerprint: OnceCell<Sha256>,
 }
@@ -99,7 +98,6 @@ impl<S: Worm> Environment<S> {
             revoke_key: KmsKey::new(config, calls.clone(), required("CORDON_REVOKE_SIGNING_KEY")?),
             revoke_fingerprint: OnceCell::new(),
             docket: Docket::new(config, calls.clone(), store, signs, Redactor::new(&settings.redact)?, code)?,
-            function: settings.function.to_string(),
             calls,
         })
     }
@@ -109,11 +107,9 @@ impl<S: Worm> Environment<S> {
         let ask = async || Ok(self.revoke_key.public_key().await?.fingerprint());
         self.revoke_fingerprint.get_or_try_init(ask).await.copied()
     }
-}
 
-impl<S> Environment<S> {
     /// Counts one thing: alarms go by it.
     pub(crate) fn count(&self, metric: &str) {
-        responder::count(&self.function, metric, 1, calls::now());
+        responder::count(self.docket.function().as_str(), metric, 1, calls::now());
     }
 }
