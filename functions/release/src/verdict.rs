@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use docket::{Cause, Held};
+use docket::{Cause, Held, claim_in_turn};
 use evidence::{Kind, Link};
 use evidence_store::{Found, Recorded, Worm};
 use hold::{Claim, Claimed, Conclusion};
@@ -22,9 +22,6 @@ use crate::{Environment, decide, refuse};
 /// So many times IAM is looked at, half a second apart, until it shows what it accepted.
 const LOOKS: u32 = 12;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
-/// Another invocation's lease on the same principal is waited for so long.
-const PATIENCE: Duration = Duration::from_secs(8);
-const BETWEEN_CLAIMS: Duration = Duration::from_millis(400);
 /// What was approved and came to no outcome can be taken up again for so long.
 pub(crate) const FINISH: Duration = Duration::from_secs(15 * 60);
 
@@ -66,7 +63,8 @@ pub(crate) async fn approve<S: Worm>(
 
     let cause = run_cause(environment, incident, &current.request.link().key).decided(&decision);
     let claim = claim_of(&current, invocation, received, environment);
-    let row = match claimed(&claim, environment).await? {
+    let (claimed, _) = claim_in_turn(&environment.holds, &claim).await?;
+    let row = match claimed {
         Claimed::Ours(row) => row,
         Claimed::Busy { until } => {
             return Err(Problem::unavailable(&format!("another function works on the principal until {until}")));
@@ -129,21 +127,6 @@ fn taken(verdict: &VerdictBody) -> Problem {
         Word::Denied => "denied",
     };
     Problem::new(409, format!("{} has {word} it already", verdict.by))
-}
-
-/// Claims, and waits a little for somebody else's lease.
-async fn claimed<S: Worm>(claim: &Claim, environment: &Environment<S>) -> Result<Claimed, Problem> {
-    let mut claim = claim.clone();
-    let started = claim.now;
-    loop {
-        match environment.holds.claim(&claim).await? {
-            Claimed::Busy { .. } if calls::now() < started.plus(PATIENCE) => {
-                tokio::time::sleep(BETWEEN_CLAIMS).await;
-                claim.now = calls::now();
-            }
-            other => return Ok(other),
-        }
-    }
 }
 
 /// One approved release under way.

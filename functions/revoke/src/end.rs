@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use calls::Mark;
-use docket::{Cause, DecisionBody, Held};
+use docket::{Cause, DecisionBody, Held, claim_in_turn};
 use evidence::{Kind, Link};
 use evidence_store::{Found, Late, Recorded, Worm};
 use hold::{Claim, Claimed, Conclusion};
@@ -27,9 +27,6 @@ use crate::record::{self, OutcomeBody, RoundTrips, Timings, stripped};
 /// "Changes that I make are not always immediately visible").
 const LOOKS: u32 = 12;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
-/// Another invocation's lease on the same principal is waited for so long: its work takes a second or two.
-const PATIENCE: Duration = Duration::from_secs(8);
-const BETWEEN_CLAIMS: Duration = Duration::from_millis(400);
 /// So many plans that earlier runs recorded may have been overtaken before a person has to look.
 const ATTEMPTS: u32 = 8;
 /// A plan that has to be made again because a step showed something that could not be seen is made again so often.
@@ -323,7 +320,8 @@ pub(crate) async fn end<S: Worm>(
             let users = users(&leak, &seen, region, environment).await;
             (seen, users)
         };
-        let (seen, claimed, holder, ()) = tokio::join!(looking, claimed(&claim, environment), holder, environment.docket.vouch());
+        let (seen, claimed, holder, ()) =
+            tokio::join!(looking, claim_in_turn(&environment.holds, &claim), holder, environment.docket.vouch());
         let now = held_by(leak.clone(), holder);
         if now == leak {
             break (claim, seen, claimed);
@@ -383,23 +381,6 @@ fn claim_of<S: Worm>(leak: &Leak, invocation: &Invocation, received: Timestamp, 
         updated_at: leak.at,
         now: received,
         intent: record::cause(environment, received, leak).key.to_string(),
-    }
-}
-
-/// Claims, and waits a little for somebody else's lease. True if nobody had to be waited for.
-async fn claimed<S: Worm>(claim: &Claim, environment: &Environment<S>) -> Result<(Claimed, bool), hold::HoldError> {
-    let mut at_once = true;
-    let mut claim = claim.clone();
-    let started = claim.now;
-    loop {
-        match environment.holds.claim(&claim).await? {
-            Claimed::Busy { .. } if calls::now() < started.plus(PATIENCE) => {
-                at_once = false;
-                tokio::time::sleep(BETWEEN_CLAIMS).await;
-                claim.now = calls::now();
-            }
-            other => return Ok((other, at_once)),
-        }
     }
 }
 

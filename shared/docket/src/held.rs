@@ -2,16 +2,41 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use evidence::RecordKey;
 use evidence_store::{Late, Recorded, Recorder, Worm};
-use hold::{Claim, Conclusion, Holds, Row};
+use hold::{Claim, Claimed, Conclusion, HoldError, Holds, Row};
 use ids::{IncidentId, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Docket;
 use crate::late::{self, Standing};
+
+/// Another invocation's lease on the same resource is waited for so long: its work takes a second or two.
+const PATIENCE: Duration = Duration::from_secs(8);
+const BETWEEN_CLAIMS: Duration = Duration::from_millis(400);
+
+/// Claims, and waits a little for somebody else's lease. True if nobody had to be waited for.
+///
+/// # Errors
+/// If the table does not answer.
+pub async fn claim_in_turn(holds: &Holds, claim: &Claim) -> Result<(Claimed, bool), HoldError> {
+    let mut at_once = true;
+    let mut claim = claim.clone();
+    let started = claim.now;
+    loop {
+        match holds.claim(&claim).await? {
+            Claimed::Busy { .. } if calls::now() < started.plus(PATIENCE) => {
+                at_once = false;
+                tokio::time::sleep(BETWEEN_CLAIMS).await;
+                claim.now = calls::now();
+            }
+            other => return Ok((other, at_once)),
+        }
+    }
+}
 
 /// A claim under way, and all that the table is told about it. What the table does not take is logged and stops nothing.
 #[derive(Debug)]

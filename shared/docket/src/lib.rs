@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
 pub use cause::Cause;
-pub use held::Held;
+pub use held::{Held, claim_in_turn};
 pub use late::Standing;
 pub use unchanged::{DecisionBody, RefusalBody};
 
