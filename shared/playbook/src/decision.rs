@@ -1,5 +1,6 @@
 //! What goes into a decision besides the signal, and what comes out.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use ids::RuleName;
@@ -149,6 +150,14 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+impl Control {
+    /// What a decision is evidence for: for deciding, and for doing it if it is done. Each once, in order.
+    pub(crate) fn together(deciding: &[Self], doing: &[Self]) -> Vec<Self> {
+        let all: BTreeSet<_> = deciding.iter().chain(doing).collect();
+        all.into_iter().cloned().collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The playbook for leaked credentials.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fmt;
 
@@ -111,13 +111,13 @@ impl LeakPlaybook {
         let answers = self.ask(&Circumstances::of(leak, facts, *posture)).unwrap_or_else(|_| Answers::none());
         let Opinion { verdict, rule, reason, would } = self.policies.weigh(true, &answers);
         let doing = if verdict == Verdict::Do { &self.controls.revocation[..] } else { &[] };
-        let controls: BTreeSet<_> = self.deciding().iter().chain(doing).collect();
+        let controls = Control::together(self.deciding(), doing);
         Decision {
             verdict,
             mitigation: if verdict == Verdict::NotifyOnly { Mitigation::None } else { Mitigation::RevokeCredential },
             rule,
             reason,
-            controls: controls.into_iter().cloned().collect(),
+            controls,
             would,
         }
     }

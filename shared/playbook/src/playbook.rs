@@ -1,6 +1,5 @@
 //! The playbook: three texts, one answer for each signal.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use ids::{Hasher, Sha256};
@@ -95,15 +94,8 @@ impl Playbook {
         let row = row.filter(|_| verdict != Verdict::NotifyOnly);
         // A row's controls are what doing it is evidence for: a person who is asked has not done it.
         let doing = row.filter(|_| verdict == Verdict::Do).map_or(&[][..], |row| &row.controls);
-        let controls: BTreeSet<_> = self.deciding().iter().chain(doing).collect();
-        Decision {
-            verdict,
-            mitigation: row.map_or(Mitigation::None, |row| row.mitigation),
-            rule,
-            reason,
-            controls: controls.into_iter().cloned().collect(),
-            would,
-        }
+        let controls = Control::together(self.deciding(), doing);
+        Decision { verdict, mitigation: row.map_or(Mitigation::None, |row| row.mitigation), rule, reason, controls, would }
     }
 }
 

@@ -156,9 +156,9 @@ impl ReleasePlaybook {
             }
         };
         let doing = if verdict == Verdict::Do && act == ReleaseAct::Approve { &self.controls.release[..] } else { &[] };
-        let controls: BTreeSet<_> = self.deciding().iter().chain(doing).collect();
+        let controls = Control::together(self.deciding(), doing);
         let mitigation = if verdict == Verdict::NotifyOnly { Mitigation::None } else { Mitigation::ReleaseRevocation };
-        Decision { verdict, mitigation, rule, reason, controls: controls.into_iter().cloned().collect(), would }
+        Decision { verdict, mitigation, rule, reason, controls, would }
     }
 
     fn ask(&self, act: ReleaseAct, actor: &Actor, asked: &Asked) -> Result<Ruling, Box<dyn Error>> {
