@@ -13,7 +13,7 @@ use aws_sdk_secretsmanager::Client as Secrets;
 use ids::{Sha256, Timestamp};
 use outside::{Address, Http, HttpRequest};
 use redact::{Config, Redactor};
-use responder::SettingsError;
+use responder::{SettingsError, Variables};
 use serde_json::json;
 use signal::Leak;
 use tokio::sync::Mutex;
@@ -76,20 +76,19 @@ impl Environment {
     /// # Errors
     /// If a setting is missing or wrong.
     pub fn new(get: impl Fn(&'static str) -> Option<String>, config: &responder::SdkConfig) -> Result<Self, lambda_runtime::Error> {
-        let optional = |name| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let required = |name| optional(name).ok_or(SettingsError::Missing(name));
+        let variables = Variables::new(get);
         let wrong = |name, expected| SettingsError::Wrong { name, expected };
-        let redact: Config = optional("CORDON_REDACT").unwrap_or_default().parse().map_err(SettingsError::from)?;
-        let github = optional("CORDON_GITHUB_API").unwrap_or_else(|| GITHUB.to_owned());
+        let redact: Config = variables.optional("CORDON_REDACT").unwrap_or_default().parse().map_err(SettingsError::from)?;
+        let github = variables.optional("CORDON_GITHUB_API").unwrap_or_else(|| GITHUB.to_owned());
         Ok(Self {
             redactor: Redactor::new(&redact)?,
-            function: required("CORDON_FUNCTION")?,
+            function: variables.required("CORDON_FUNCTION")?,
             seen: Dynamo::new(config),
-            table: required("CORDON_SEEN")?,
+            table: variables.required("CORDON_SEEN")?,
             lambda: Lambda::new(config),
-            revoke: required("CORDON_REVOKE")?,
+            revoke: variables.required("CORDON_REVOKE")?,
             secrets: Secrets::new(config),
-            secret: required("CORDON_KEYS")?,
+            secret: variables.required("CORDON_KEYS")?,
             github: github.parse().map_err(|()| wrong("CORDON_GITHUB_API", "an https:// address"))?,
             outside: Http::without_connections(),
             keys: Mutex::new(None),

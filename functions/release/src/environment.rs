@@ -10,7 +10,7 @@ use hold::Holds;
 use ids::{AccountId, Region, Sha256};
 use playbook::ReleasePlaybook;
 use redact::Redactor;
-use responder::{Settings, SettingsError};
+use responder::{Settings, SettingsError, Variables};
 use revocation::Iam;
 use tokio::sync::OnceCell;
 
@@ -65,15 +65,10 @@ impl<S: Worm> Environment<S> {
         store: S,
         code: fn() -> Option<Sha256>,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let optional = |name| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let required = |name| optional(name).ok_or(SettingsError::Missing(name));
-        let list = |name| -> Vec<String> {
-            let text = optional(name).unwrap_or_default();
-            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
-        };
-        let accounts = list("CORDON_PERSON_ACCOUNTS").iter().map(|text| text.parse()).collect::<Result<_, _>>();
+        let variables = Variables::new(&get);
+        let accounts = variables.list("CORDON_PERSON_ACCOUNTS").iter().map(|text| text.parse()).collect::<Result<_, _>>();
         let wrong = |name, expected| SettingsError::Wrong { name, expected };
-        let seconds = match optional("CORDON_RELEASE_SECONDS") {
+        let seconds = match variables.optional("CORDON_RELEASE_SECONDS") {
             None => 8 * 3600,
             Some(text) => text
                 .parse()
@@ -81,21 +76,23 @@ impl<S: Worm> Environment<S> {
                 .filter(|n| (1..=7 * 86_400).contains(n))
                 .ok_or(wrong("CORDON_RELEASE_SECONDS", "a number of seconds, up to seven days"))?,
         };
-        let region = get("AWS_REGION").and_then(|region| region.parse().ok()).ok_or(SettingsError::NoLambda("AWS_REGION"))?;
+        let region =
+            variables.optional("AWS_REGION").and_then(|region| region.parse().ok()).ok_or(SettingsError::NoLambda("AWS_REGION"))?;
         let signs = (settings.function.clone(), settings.signing_key.clone());
         Ok(Self {
-            api: required("CORDON_API")?,
-            deny_policy: optional("CORDON_DENY_POLICY")
+            api: variables.required("CORDON_API")?,
+            deny_policy: variables
+                .optional("CORDON_DENY_POLICY")
                 .filter(|arn| arn.contains(":policy/"))
                 .ok_or(SettingsError::Missing("CORDON_DENY_POLICY"))?,
             person_accounts: accounts.map_err(|_| wrong("CORDON_PERSON_ACCOUNTS", "12-digit account ids"))?,
-            approvers: list("CORDON_APPROVERS").into_iter().collect(),
+            approvers: variables.list("CORDON_APPROVERS").into_iter().collect(),
             valid: Duration::from_secs(seconds),
             playbook: ReleasePlaybook::shipped()?,
             iam: Iam::new(config, calls.clone(), &region),
             region,
             holds: Holds::new(config, calls.clone(), settings.table.clone()),
-            revoke_key: KmsKey::new(config, calls.clone(), required("CORDON_REVOKE_SIGNING_KEY")?),
+            revoke_key: KmsKey::new(config, calls.clone(), variables.required("CORDON_REVOKE_SIGNING_KEY")?),
             revoke_fingerprint: OnceCell::new(),
             docket: Docket::new(config, calls.clone(), store, signs, Redactor::new(&settings.redact)?, code)?,
             calls,

@@ -10,7 +10,7 @@ use ids::{AccountId, RoleName, Sha256};
 use plan::Trouble;
 use playbook::LeakPlaybook;
 use redact::Redactor;
-use responder::{Settings, SettingsError};
+use responder::{Settings, SettingsError, Variables};
 use revocation::{Iam, Members};
 use signal::{Credential, Leak};
 
@@ -68,20 +68,19 @@ impl<S: Worm> Environment<S> {
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let signs = (settings.function.clone(), settings.signing_key.clone());
         let redactor = Redactor::new(&settings.redact)?;
+        let variables = Variables::new(&get);
         let deny_policy = get("CORDON_DENY_POLICY").filter(|arn| arn.contains(":policy/"));
         let deny_policy = deny_policy.ok_or(SettingsError::Missing("CORDON_DENY_POLICY"))?;
         let mut parts = deny_policy.split(':').skip(1);
         let (partition, home) = (parts.next().unwrap_or("aws").to_owned(), parts.nth(2).and_then(|account| account.parse().ok()));
         let wrong = |name, expected| SettingsError::Wrong { name, expected };
         let home = home.ok_or(wrong("CORDON_DENY_POLICY", "a policy of the function's own account"))?;
-        let role_users = get("CORDON_ROLE_USERS").filter(|number| !number.trim().is_empty());
-        let role_users = role_users.map_or(Ok(ROLE_USERS), |number| number.trim().parse());
+        let role_users = variables.optional("CORDON_ROLE_USERS").map_or(Ok(ROLE_USERS), |number| number.parse());
         let role_users = role_users.map_err(|_| wrong("CORDON_ROLE_USERS", "a whole number"))?;
-        let member = get("CORDON_MEMBER_ROLE").filter(|name| !name.trim().is_empty());
-        let member = member.map(|name| name.trim().parse::<RoleName>()).transpose();
+        let member = variables.optional("CORDON_MEMBER_ROLE").map(|name| name.parse::<RoleName>()).transpose();
         let member = member.map_err(|_| wrong("CORDON_MEMBER_ROLE", "a role's name, without an account or a path"))?;
-        let region = get("AWS_REGION").and_then(|region| region.parse().ok()).ok_or(SettingsError::NoLambda("AWS_REGION"))?;
-        let own = get("CORDON_OWN").unwrap_or_default();
+        let region =
+            variables.optional("AWS_REGION").and_then(|region| region.parse().ok()).ok_or(SettingsError::NoLambda("AWS_REGION"))?;
         Ok(Self {
             playbook: LeakPlaybook::shipped()?,
             iam: Iam::new(config, calls.clone(), &region),
@@ -91,7 +90,7 @@ impl<S: Worm> Environment<S> {
             deny_policy,
             home,
             role_users,
-            own: own.split(',').map(|arn| arn.trim().to_owned()).filter(|arn| !arn.is_empty()).collect(),
+            own: variables.list("CORDON_OWN").into_iter().collect(),
             settings,
             calls,
         })

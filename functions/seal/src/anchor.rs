@@ -10,7 +10,7 @@ use evidence::log::{Checkpoint, Ed25519Key, Edge, copy_key, sealing_key};
 use evidence_store::{KmsKey, S3};
 use futures_util::future::{join_all, join3};
 use outside::{Address, Http};
-use responder::{SdkConfig, SettingsError};
+use responder::{SdkConfig, SettingsError, Variables};
 use serde::Serialize;
 use tokio::sync::OnceCell;
 
@@ -87,26 +87,26 @@ impl Anchors {
         config: &SdkConfig,
         calls: &CallLog,
     ) -> Result<Self, SettingsError> {
-        let optional = |name| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let variables = Variables::new(get);
         let (name, expected) = ("CORDON_TIMESTAMP_URL", "an https URL");
-        let authority = optional(name).map(|url| url.parse().map_err(|()| SettingsError::Wrong { name, expected })).transpose()?;
+        let authority =
+            variables.optional(name).map(|url| url.parse().map_err(|()| SettingsError::Wrong { name, expected })).transpose()?;
         let (name, expected) = ("CORDON_WITNESSES", "`VKEY URL`, separated by commas: NAME+ID+KEY of type 4, and an https URL");
-        let listed = optional(name).unwrap_or_default();
-        let items = listed.split(',').map(str::trim).filter(|item| !item.is_empty());
-        let watchers: Option<Vec<Watcher>> = items.map(Watcher::read).collect();
+        let watchers: Option<Vec<Watcher>> = variables.list(name).iter().map(|item| Watcher::read(item)).collect();
         let watchers = watchers.ok_or(SettingsError::Wrong { name, expected })?;
         // Where a witness's cosignature is kept is told by its key's id.
         if watchers.iter().map(|watcher| watcher.witness.id()).collect::<BTreeSet<_>>().len() < watchers.len() {
             return Err(SettingsError::Wrong { name, expected: "a list that names each witness once" });
         }
-        let second = optional("CORDON_ED25519_KEY")
+        let second = variables
+            .optional("CORDON_ED25519_KEY")
             .map(|key| SecondKey { kms: KmsKey::new(config, calls.clone(), key), public: OnceCell::new() });
         if second.is_none() && !watchers.is_empty() {
             let expected = "empty without `CORDON_ED25519_KEY`: a witness knows a log by its Ed25519 signature";
             return Err(SettingsError::Wrong { name, expected });
         }
         let http = (authority.is_some() || !watchers.is_empty()).then(Http::without_connections);
-        let copy = optional("CORDON_COPY_BUCKET").map(|bucket| S3::new(config, calls.clone(), bucket));
+        let copy = variables.optional("CORDON_COPY_BUCKET").map(|bucket| S3::new(config, calls.clone(), bucket));
         Ok(Self { second, http, authority, watchers, copy })
     }
 

@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-pub use settings::{Settings, SettingsError};
+pub use settings::{Settings, SettingsError, Variables};
 
 /// Trying again can help: Lambda should.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -60,22 +60,49 @@ pub enum SettingsError {
     Redact(#[from] ConfigError),
 }
 
+/// A function's environment variables. What is set to nothing is not set: so a template says that something is not given.
+#[derive(Debug, Clone)]
+pub struct Variables<G>(G);
+
+impl<G: Fn(&'static str) -> Option<String>> Variables<G> {
+    /// The variables that `get` knows, which is `std::env::var` in `main`.
+    #[must_use]
+    pub fn new(get: G) -> Self {
+        Self(get)
+    }
+
+    /// One that need not be set, without space around it.
+    pub fn optional(&self, name: &'static str) -> Option<String> {
+        (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    /// One that must be set.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn required(&self, name: &'static str) -> Result<String, SettingsError> {
+        self.optional(name).ok_or(SettingsError::Missing(name))
+    }
+
+    /// One with items between commas.
+    pub fn list(&self, name: &'static str) -> Vec<String> {
+        let text = self.optional(name).unwrap_or_default();
+        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
+}
+
 impl Settings {
     /// Reads the settings with `get`, which is `std::env::var` in `main`.
     ///
     /// # Errors
     /// If one is missing or makes no sense. A function that guesses its configuration must not start.
     pub fn read(get: impl Fn(&'static str) -> Option<String>) -> Result<Self, SettingsError> {
-        let optional = |name| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let required = |name| optional(name).ok_or(SettingsError::Missing(name));
+        let variables = Variables::new(get);
+        let (optional, required) = (|name| variables.optional(name), |name| variables.required(name));
         let switch = |name| match optional(name).as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(_) => Err(SettingsError::Wrong { name, expected: "`true` or `false`" }),
-        };
-        let list = |name| -> Vec<String> {
-            let text = optional(name).unwrap_or_default();
-            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
         };
         let account = |name, text: &str| {
             text.parse::<AccountId>().map_err(|_| SettingsError::Wrong { name, expected: "12-digit account ids" })
@@ -92,7 +119,8 @@ impl Settings {
             table: required("CORDON_TABLE")?,
             bucket: required("CORDON_EVIDENCE_BUCKET")?,
             signing_key: required("CORDON_SIGNING_KEY")?,
-            act_accounts: list("CORDON_ACT_ACCOUNTS")
+            act_accounts: variables
+                .list("CORDON_ACT_ACCOUNTS")
                 .iter()
                 .map(|text| account("CORDON_ACT_ACCOUNTS", text))
                 .collect::<Result<_, _>>()?,
@@ -104,7 +132,7 @@ impl Settings {
             stop: switch("CORDON_STOP")?,
             drill: switch("CORDON_DRILL")?,
             administrator: optional("CORDON_ADMINISTRATOR").map(|text| account("CORDON_ADMINISTRATOR", &text)).transpose()?,
-            protected: list("CORDON_PROTECTED").into_iter().collect(),
+            protected: variables.list("CORDON_PROTECTED").into_iter().collect(),
             redact: optional("CORDON_REDACT").unwrap_or_default().parse()?,
             evidence_deadline: Duration::from_millis(deadline),
         })
