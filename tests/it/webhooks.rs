@@ -78,7 +78,7 @@ async fn a_key_that_github_finds_is_dead_seconds_later() {
 
     let began = Instant::now();
     let answer = intake.knock(&Knock::at("github", &alert(7001))).await;
-    assert_eq!(answer.status_code, 202, "{answer:?}");
+    assert_eq!(answer.status, 202, "{answer:?}");
     // Well under the second that a canary's webhook would have, too.
     assert!(began.elapsed() < Duration::from_millis(1700), "{:?}", began.elapsed());
     eventually("the thief's first refused call", async || (!thief.works().await).then_some(())).await;
@@ -102,7 +102,7 @@ async fn a_key_that_github_has_not_seen_working_is_asked_about_and_lives() {
     let colleague = stage.a_user().await;
     let github = GitHub::who_says(200, &json!({ "number": 7051, "secret": colleague.key, "validity": "unknown" }));
     let intake = stage.intake_with(&[("CORDON_GITHUB_API", &github.base)], Wire::good());
-    assert_eq!(intake.knock(&Knock::at("github", &alert(7051))).await.status_code, 202);
+    assert_eq!(intake.knock(&Knock::at("github", &alert(7051))).await.status, 202);
     let decision = record_about(&stage, &colleague.key, "decision").await;
     assert_eq!(decision["body"]["decision"]["verdict"], "ask-human", "{decision}");
     assert!(colleague.works().await);
@@ -121,7 +121,7 @@ async fn an_alert_that_names_no_key_reaches_a_person() {
     ] {
         let github = GitHub::who_says(status, &body);
         let intake = stage.intake_with(&[("CORDON_GITHUB_API", &github.base)], Wire::good());
-        assert_eq!(intake.knock(&Knock::at("github", &alert(number))).await.status_code, 202);
+        assert_eq!(intake.knock(&Knock::at("github", &alert(number))).await.status, 202);
         let decision = record_about(&stage, &format!("alert {number} of acme/payments"), "decision").await;
         assert_eq!(decision["body"]["decision"]["verdict"], "ask-human", "{decision}");
         assert_eq!(decision["body"]["decision"]["rule"], "no-procedure-asks");
@@ -222,7 +222,7 @@ async fn a_report_is_never_lost() {
     let trouble = |service: &'static str| {
         Wire::with(move |asked| if asked.service == service { json_error(500, "InternalServerError") } else { Fate::Pass })
     };
-    let status = async |wire: Wire, knock: &Knock| stage.intake_with(&[], wire).knock(knock).await.status_code;
+    let status = async |wire: Wire, knock: &Knock| stage.intake_with(&[], wire).knock(knock).await.status;
 
     // The queue is gone: try again; and that is taken at once.
     let knock = Knock::at("falco", &falco());
@@ -370,7 +370,7 @@ async fn the_intakes_role_allows_what_it_does_and_nothing_else() {
     let stage = Stage::open();
     stage.open_the_doors().await;
     let intake = stage.intake_with(&[], Wire::good());
-    assert_eq!(intake.knock(&Knock::at("falco", &falco())).await.status_code, 202);
+    assert_eq!(intake.knock(&Knock::at("falco", &falco())).await.status, 202);
     let mut used: BTreeSet<String> = ["logs:CreateLogStream".to_owned(), "logs:PutLogEvents".to_owned()].into();
     used.extend(intake.wire.sent().iter().map(Asked::action));
     let policies = &stage.stack["intake"]["role_policies"];

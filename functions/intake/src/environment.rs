@@ -1,8 +1,10 @@
 //! What the process is given when it starts, and everyone it asks.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::{Problem, Response};
 use aws_sdk_dynamodb::Client as Dynamo;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
@@ -19,8 +21,6 @@ use signal::Leak;
 use tokio::sync::Mutex;
 use webhook::{Alert, DOORS, Keys, Named, Refusal, Wrong};
 use zeroize::Zeroizing;
-
-use crate::answer::Answer;
 
 /// The doors' keys are asked for again after so long: a key that somebody changed holds within a minute.
 const KEYS_LAST: Duration = Duration::from_secs(60);
@@ -212,35 +212,39 @@ impl Environment {
         })
     }
 
-    pub(crate) fn queued(&self, reports: usize) -> Answer {
+    pub(crate) fn queued(&self, reports: usize) -> Response {
         self.count("Queued");
-        Answer::ok(202, &json!({ "outcome": "Queued", "reports": reports }))
+        Response::json(202, &json!({ "outcome": "Queued", "reports": reports }))
     }
 
-    pub(crate) fn repeated(&self) -> Answer {
+    pub(crate) fn repeated(&self) -> Response {
         self.count("Repeated");
-        Answer::ok(200, &json!({ "outcome": "AlreadyReceived", "reason": "this very report has come before, and was handed on" }))
+        Response::json(
+            200,
+            &json!({ "outcome": "AlreadyReceived", "reason": "this very report has come before, and was handed on" }),
+        )
     }
 
-    pub(crate) fn nothing(&self, reason: &str) -> Answer {
-        Answer::ok(200, &json!({ "outcome": "Nothing", "reason": reason }))
+    pub(crate) fn nothing(&self, reason: &str) -> Response {
+        Response::json(200, &json!({ "outcome": "Nothing", "reason": reason }))
     }
 
     /// Refuses a request: one count and one line, with nothing of what it said.
-    pub(crate) fn refuse(&self, door: Option<&str>, from: &str, refusal: &Refusal) -> Answer {
+    pub(crate) fn refuse(&self, door: Option<&str>, from: Option<IpAddr>, refusal: &Refusal) -> Response {
         let door = DOORS.iter().find(|known| Some(known.id) == door).map_or("none", |known| known.id);
-        let from = self.redactor.text(from).0;
+        let from = self.redactor.text(&from.map_or_else(String::new, |from| from.to_string())).0;
         self.count("Refused");
         println!("{}", json!({ "refused": refusal.code(), "door": door, "from": from, "why": refusal.to_string() }));
-        Answer::refused(refusal)
+        problem(refusal.status(), refusal.code(), refusal.to_string()).into_response()
     }
 
     /// Cannot be done now.
-    pub(crate) fn unavailable(&self, cause: &str) -> Answer {
+    pub(crate) fn unavailable(&self, cause: &str) -> Response {
         self.count("Unavailable");
         println!("{}", json!({ "unavailable": self.redactor.text(cause).0 }));
         // Why is nobody's business outside.
-        Answer::problem(503, "unavailable", "the report was not taken: send it again")
+        let problem = problem(503, "unavailable", "the report was not taken: send it again");
+        problem.with_header("retry-after", "60").into_response()
     }
 
     /// Goes on, and says what is not as it should be.
@@ -252,6 +256,11 @@ impl Environment {
     fn count(&self, metric: &str) {
         responder::count(&self.function, metric, 1, calls::now());
     }
+}
+
+/// A problem with a code, which senders' logs can be searched for.
+fn problem(status: u16, code: &str, detail: impl Into<String>) -> Problem {
+    Problem::new(status, detail).with("code", json!(code))
 }
 
 fn text(digest: &Sha256) -> AttributeValue {

@@ -1,26 +1,25 @@
 #![doc = include_str!("../README.md")]
 
-mod answer;
 mod environment;
-mod event;
 
 use std::time::Duration;
 
+use api::Event;
 use responder::Invocation;
 use webhook::{Admitted, Refusal, Surroundings};
 
-pub use answer::Answer;
+pub use api::Response;
 pub use environment::Environment;
 use environment::Noted;
-use event::Event;
 
 /// Shorter than the function may run.
 const LONGEST: Duration = Duration::from_secs(9);
 
 /// Answers one request of the API: check → note → hand on.
-pub async fn handle(event: &[u8], invocation: &Invocation, environment: &Environment) -> Answer {
-    let Ok(event) = serde_json::from_slice::<Event>(event) else {
-        return environment.refuse(None, "", &Refusal::Unreadable("this is no request of an HTTP API".to_owned()));
+pub async fn handle(event: &[u8], invocation: &Invocation, environment: &Environment) -> Response {
+    let event = match Event::read(event) {
+        Ok(event) => event,
+        Err(problem) => return environment.refuse(None, None, &Refusal::Unreadable(problem.detail)),
     };
     // Some senders wait two seconds, and one of them tells its news once: what is late for its answer is not late for the queue.
     match tokio::time::timeout(LONGEST, take(&event, invocation, environment)).await {
@@ -29,20 +28,20 @@ pub async fn handle(event: &[u8], invocation: &Invocation, environment: &Environ
     }
 }
 
-async fn take(event: &Event, invocation: &Invocation, environment: &Environment) -> Answer {
+async fn take(event: &Event, invocation: &Invocation, environment: &Environment) -> Response {
     let Some((home, _)) = &invocation.home else { return environment.unavailable("Lambda does not say which account this is") };
     let keys = match environment.keys().await {
         Ok(keys) => keys,
         Err(cause) => return environment.unavailable(&format!("the doors' keys cannot be had: {cause}")),
     };
     let body = event.body();
-    let (door, ticket) = event.way();
-    let request = webhook::Request { door, ticket, query: event.has_query(), headers: &event.headers, body: body.as_ref() };
+    let (door, ticket) = way(event.path());
+    let request = webhook::Request { door, ticket, query: event.has_query(), headers: event.headers(), body: body.as_ref() };
     let surroundings = Surroundings { keys: &keys, redactor: &environment.redactor, home, now: calls::now() };
     let (nonce, mut leaks, alert) = match webhook::admit(&request, &surroundings) {
         Ok(Admitted::Leaks { nonce, leaks, alert }) => (nonce, leaks, alert),
         Ok(Admitted::Nothing { reason }) => return environment.nothing(reason),
-        Err(refusal) => return environment.refuse(Some(door), event.from(), &refusal),
+        Err(refusal) => return environment.refuse(Some(door), event.source_ip(), &refusal),
     };
 
     match environment.note(&nonce).await {
@@ -68,4 +67,10 @@ async fn take(event: &Event, invocation: &Invocation, environment: &Environment)
     }
     environment.handed_on(&nonce).await;
     environment.queued(leaks.len())
+}
+
+/// The path's first part, and the rest if there is one.
+fn way(path: &str) -> (&str, Option<&str>) {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    path.split_once('/').map_or((path, None), |(door, ticket)| (door, Some(ticket)))
 }

@@ -1,55 +1,12 @@
-//! The API's requests and answers: API Gateway's payload format 2.0 in, `application/json` or `application/problem+json` (RFC 9457) out.
+//! The API's requests.
 
-use std::collections::BTreeMap;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use evidence_store::StoreError;
-use hold::HoldError;
+use api::{Event, Problem};
 use ids::{IncidentId, Sha256};
-use people::{Caller, Iam};
-use plan::release::Difference;
-use playbook::Decision;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use people::Caller;
+use serde::Deserialize;
 
 /// No body that is asked for here is longer.
 const LARGEST_BODY: usize = 8 * 1024;
-/// A reason is a sentence or three.
-const LONGEST_REASON: usize = 500;
-
-/// The fields of an event that are used (API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs").
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Event {
-    version: String,
-    raw_path: String,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    request_context: Context,
-    body: Option<String>,
-    #[serde(default)]
-    is_base64_encoded: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Context {
-    api_id: String,
-    http: Http,
-    authorizer: Option<Authorizer>,
-}
-
-#[derive(Deserialize)]
-struct Http {
-    method: String,
-}
-
-#[derive(Deserialize)]
-struct Authorizer {
-    iam: Option<Iam>,
-}
 
 /// A request, sorted.
 #[derive(Debug)]
@@ -95,202 +52,45 @@ pub(crate) struct Deny {
 impl Request {
     /// The request in an event of the API whose id is `api`.
     pub(crate) fn parse(bytes: &[u8], api: &str) -> Result<Self, Problem> {
-        let event: Event = serde_json::from_slice(bytes).map_err(|_| Problem::new(400, "this is no request of an HTTP API"))?;
-        if event.version != "2.0" || event.request_context.api_id != api {
-            return Err(Problem::new(400, "this is no request of this function's own API"));
-        }
+        let event = Event::parse(bytes, api)?;
         let route = route(&event)?;
-        let iam = event.request_context.authorizer.and_then(|authorizer| authorizer.iam);
-        let iam = iam.ok_or_else(|| Problem::new(401, "the request is not signed: IAM says nothing of who calls"))?;
-        let caller = Caller::parse(&iam).map_err(|error| Problem::new(403, error.to_string()))?;
-        Ok(Self { caller, route })
+        Ok(Self { caller: event.caller()?, route })
     }
 }
 
 fn route(event: &Event) -> Result<Route, Problem> {
-    let method = event.request_context.http.method.as_str();
-    let parts: Vec<&str> = event.raw_path.trim_matches('/').split('/').collect();
     let incident = |text: &str| text.parse::<IncidentId>().map_err(|error| Problem::new(404, error.to_string()));
-    let only = |allowed: &str| {
-        let problem = Problem::new(405, format!("{allowed} is the method here"));
-        if method == allowed { Ok(()) } else { Err(problem.with_header("allow", allowed)) }
-    };
-    match parts.as_slice() {
+    match event.parts().as_slice() {
         ["releases"] => {
-            only("POST")?;
-            let ask: Ask = body(event)?;
-            reason(&ask.reason)?;
+            event.only("POST")?;
+            let ask: Ask = event.json(LARGEST_BODY)?;
+            api::reason(&ask.reason)?;
             Ok(Route::Ask(ask))
         }
         ["releases", id] => {
-            only("GET")?;
+            event.only("GET")?;
             Ok(Route::Show(incident(id)?))
         }
         ["releases", id, "approval"] => {
-            only("POST")?;
-            Ok(Route::Approve(incident(id)?, body(event)?))
+            event.only("POST")?;
+            Ok(Route::Approve(incident(id)?, event.json(LARGEST_BODY)?))
         }
         ["releases", id, "denial"] => {
-            only("POST")?;
-            let deny: Deny = body(event)?;
-            reason(&deny.reason)?;
+            event.only("POST")?;
+            let deny: Deny = event.json(LARGEST_BODY)?;
+            api::reason(&deny.reason)?;
             Ok(Route::Deny(incident(id)?, deny))
         }
         _ => Err(Problem::new(404, "there is /releases, /releases/INCIDENT, its /approval and its /denial")),
     }
 }
 
-fn body<B: DeserializeOwned>(event: &Event) -> Result<B, Problem> {
-    let kind = event.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type")).map(|(_, value)| value.as_str());
-    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
-        return Err(Problem::new(415, "the body is to be application/json"));
-    }
-    let text = event.body.as_deref().unwrap_or_default();
-    // Base64 is a third longer.
-    if text.len() > LARGEST_BODY * 4 / 3 + 4 {
-        return Err(Problem::new(413, "the body is longer than 8 KiB"));
-    }
-    let bytes = if event.is_base64_encoded {
-        STANDARD.decode(text).map_err(|_| Problem::new(400, "the body is said to be base64 and is not"))?
-    } else {
-        text.as_bytes().to_vec()
-    };
-    if bytes.len() > LARGEST_BODY {
-        return Err(Problem::new(413, "the body is longer than 8 KiB"));
-    }
-    // serde's message may quote what it read: only the place is told.
-    serde_json::from_slice(&bytes).map_err(|error| {
-        Problem::new(400, format!("the body is not what is asked for here (line {}, column {})", error.line(), error.column()))
-    })
-}
-
-fn reason(text: &str) -> Result<(), Problem> {
-    let odd = |c: char| c.is_control() && c != '\n';
-    if text.trim().is_empty() || text.chars().count() > LONGEST_REASON || text.contains(odd) {
-        return Err(Problem::new(400, "the reason is to be 1 to 500 characters, in plain text"));
-    }
-    Ok(())
-}
-
-/// An answer, as API Gateway takes it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Response {
-    /// The HTTP status.
-    #[serde(rename = "statusCode")]
-    pub status: u16,
-    /// The headers.
-    pub headers: BTreeMap<String, String>,
-    /// The body, as text.
-    pub body: String,
-}
-
-impl Response {
-    pub(crate) fn json(status: u16, body: &Value) -> Self {
-        Self::of(status, "application/json", body, BTreeMap::new())
-    }
-
-    fn of(status: u16, kind: &str, body: &Value, mut headers: BTreeMap<String, String>) -> Self {
-        headers.insert("content-type".to_owned(), kind.to_owned());
-        headers.insert("cache-control".to_owned(), "no-store".to_owned());
-        Self { status, headers, body: body.to_string() }
-    }
-}
-
-/// Why a request is not answered as it wished: one clear sentence (RFC 9457).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Problem {
-    /// The HTTP status.
-    pub status: u16,
-    /// The sentence.
-    pub detail: String,
-    more: BTreeMap<&'static str, Value>,
-    headers: BTreeMap<String, String>,
-}
-
-impl Problem {
-    pub(crate) fn new(status: u16, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), more: BTreeMap::new(), headers: BTreeMap::new() }
-    }
-
-    /// Something that is needed is away for now. Nothing was opened.
-    pub(crate) fn unavailable(what: &str) -> Self {
-        Self::new(503, format!("{what}; try again"))
-    }
-
-    pub(crate) fn forbidden(decision: &Decision) -> Self {
-        let mut problem = Self::new(403, format!("{} [{}]", decision.reason, decision.rule));
-        problem.more.insert("rule", json!(decision.rule));
-        problem
-    }
-
-    pub(crate) fn with_differences(mut self, differences: &[Difference]) -> Self {
-        self.more.insert("differences", json!(differences));
-        self
-    }
-
-    pub(crate) fn with(mut self, name: &'static str, value: Value) -> Self {
-        self.more.insert(name, value);
-        self
-    }
-
-    pub(crate) fn with_record(self, key: &str) -> Self {
-        self.with("record", json!(key))
-    }
-
-    fn with_header(mut self, name: &str, value: &str) -> Self {
-        self.headers.insert(name.to_owned(), value.to_owned());
-        self
-    }
-
-    pub(crate) fn into_response(self) -> Response {
-        let title = match self.status {
-            400 => "Bad Request",
-            401 => "Unauthorized",
-            403 => "Forbidden",
-            404 => "Not Found",
-            405 => "Method Not Allowed",
-            409 => "Conflict",
-            410 => "Gone",
-            413 => "Content Too Large",
-            415 => "Unsupported Media Type",
-            503 => "Service Unavailable",
-            _ => "Internal Server Error",
-        };
-        let mut body = json!({ "type": "about:blank", "title": title, "status": self.status, "detail": self.detail });
-        if let Some(fields) = body.as_object_mut() {
-            fields.extend(self.more.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        }
-        Response::of(self.status, "application/problem+json", &body, self.headers)
-    }
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        if error.passes { Self::unavailable(&error.to_string()) } else { Self::new(409, error.to_string()) }
-    }
-}
-
-impl From<HoldError> for Problem {
-    fn from(error: HoldError) -> Self {
-        Self::unavailable(&error.to_string())
-    }
-}
-
-impl From<evidence_store::RecordFailure> for Problem {
-    fn from(error: evidence_store::RecordFailure) -> Self {
-        Self::unavailable(&error.to_string())
-    }
-}
-
-impl From<serde_json::Error> for Problem {
-    fn from(_: serde_json::Error) -> Self {
-        Self::new(500, "what is proposed cannot be put into JSON")
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde_json::{Value, json};
+
     use super::*;
 
     const INCIDENT: &str = "inc-0123456789abcdef0123";
@@ -379,8 +179,5 @@ mod tests {
         assert_eq!(status(&json!({ "cordon": "release" })), 400);
         let (_, said) = parse(&event("POST", "/releases", Some(r#"{"reason": "secret-in-a-body""#))).unwrap_err();
         assert!(!said.contains("secret"), "{said}");
-        let response = Problem::new(405, "x").with_header("allow", "GET").into_response();
-        assert_eq!(response.headers["content-type"], "application/problem+json");
-        assert_eq!(response.headers["allow"], "GET");
     }
 }

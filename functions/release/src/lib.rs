@@ -7,14 +7,15 @@ mod record;
 mod verdict;
 mod wish;
 
+use api::Problem;
 use evidence_store::Worm;
 use ids::IncidentId;
 use people::{Caller, Shown, Who};
 use playbook::{Actor, Asked, Decision, ReleaseAct, Verdict};
 use responder::Invocation;
 
+pub use api::Response;
 pub use environment::Environment;
-pub use http::{Problem, Response};
 use http::{Request, Route};
 pub use record::{OutcomeBody, RefusedBody, RequestBody, VerdictBody, Word};
 

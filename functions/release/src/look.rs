@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use api::Problem;
 use evidence::{Kind, RecordKey};
 use evidence_store::{Recorded, Worm};
 use hold::{Asked as Row, Row as Hold};
@@ -14,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::Environment;
-use crate::http::Problem;
 use crate::record::{OutcomeBody, RequestBody, VerdictBody, Word, run_cause, verdict_cause};
 use crate::verdict::FINISH;
 
@@ -151,7 +151,7 @@ fn problem<S: Worm>(error: NoRelease, environment: &Environment<S>) -> Problem {
             let clean = |Difference { what, left, found }| Difference { what: clean(what), left: clean(left), found: clean(found) };
             let differences: Vec<_> = differences.into_iter().map(clean).collect();
             let said = NoRelease::Drift(differences.clone()).to_string();
-            Problem::new(409, said).with_differences(&differences)
+            Problem::new(409, said).with("differences", json!(differences))
         }
     }
 }

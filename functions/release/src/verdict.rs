@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api::{Problem, Response};
 use docket::{Cause, Held, claim_in_turn};
 use evidence::{Kind, Link};
 use evidence_store::{Found, Recorded, Worm};
@@ -14,7 +15,7 @@ use playbook::{Decision, ReleaseAct, Verdict};
 use responder::Invocation;
 use serde_json::Value;
 
-use crate::http::{Approve, Deny, Problem, Response};
+use crate::http::{Approve, Deny};
 use crate::look::{self, Current};
 use crate::record::{OutcomeBody, Timings, VerdictBody, Word, run_cause, verdict_cause};
 use crate::{Environment, decide, refuse};

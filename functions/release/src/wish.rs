@@ -1,5 +1,6 @@
 //! Asking for a release.
 
+use api::{Problem, Response};
 use evidence::Kind;
 use evidence_store::Worm;
 use hold::Asked as Row;
@@ -9,7 +10,7 @@ use plan::release::Wish;
 use playbook::{Asked, ReleaseAct, Verdict};
 use serde_json::json;
 
-use crate::http::{Ask, Problem, Response};
+use crate::http::Ask;
 use crate::record::{RequestBody, request_cause};
 use crate::{Environment, decide, look};
 

@@ -4,6 +4,7 @@ mod bucket;
 mod endorser;
 mod folder;
 mod kms;
+mod problem;
 mod recorder;
 mod s3;
 mod worm;

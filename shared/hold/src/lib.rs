@@ -6,6 +6,7 @@ mod row;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use api::Problem;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata as _};
 use aws_sdk_dynamodb::primitives::Blob;
@@ -29,6 +30,12 @@ pub const LEASE: Duration = Duration::from_secs(40);
 pub struct HoldError {
     doing: &'static str,
     cause: String,
+}
+
+impl From<HoldError> for Problem {
+    fn from(error: HoldError) -> Self {
+        Self::unavailable(&error.to_string())
+    }
 }
 
 /// Who claims what, and why.

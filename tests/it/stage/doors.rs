@@ -7,7 +7,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use intake::{Answer, Environment};
+use intake::{Environment, Response};
 use responder::Invocation;
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -90,13 +90,13 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) async fn knock(&self, knock: &Knock) -> Answer {
+    pub(crate) async fn knock(&self, knock: &Knock) -> Response {
         let invocation = Invocation::read("a-knock", &self.arn);
         intake::handle(knock.event().to_string().as_bytes(), &invocation, &self.environment).await
     }
 
     /// A request that is killed when one of the function's own hangs; none if it was.
-    pub(crate) async fn knock_until_hung(&self, knock: &Knock) -> Option<Answer> {
+    pub(crate) async fn knock_until_hung(&self, knock: &Knock) -> Option<Response> {
         tokio::select! {
             biased;
             answer = self.knock(knock) => Some(answer),
