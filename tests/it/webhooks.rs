@@ -375,16 +375,23 @@ async fn the_intakes_role_allows_what_it_does_and_nothing_else() {
     used.extend(intake.wire.sent().iter().map(Asked::action));
     let policies = &stage.stack["intake"]["role_policies"];
     let statements = policies.as_object().unwrap().values().flat_map(|policy| policy["Statement"].as_array().unwrap());
-    statements.for_each(|statement| assert_ne!(statement["Resource"], "*", "{statement}"));
+    statements.clone().for_each(|statement| assert_ne!(statement["Resource"], "*", "{statement}"));
     assert_eq!(used, allowed_actions(policies));
+    let relay = format!("{}:relay", stage.output("RevokeFunctionArn"));
+    let invoked: Vec<_> = statements.filter(|statement| statement["Action"] == "lambda:InvokeFunction").collect();
+    assert!(invoked.len() == 1 && invoked[0]["Resource"] == relay, "{invoked:?}");
 
     let thief = stage.intake_role();
-    let quarantine = format!("/2015-03-31/functions/{}/invocations", stage.output("FunctionName"));
+    let path = |function: &str| format!("/2015-03-31/functions/{function}/invocations");
+    let revoke = stage.output("RevokeFunctionName");
+    let by_hand = json!({ "cordon": "revoke", "credential": { "key": "AKIARZPUZDIKFJNBPQ4Z" } }).to_string().into_bytes();
     let bucket = format!("/{}/rec/revoke/forged.json", stage.output("EvidenceBucket"));
     let row = json!({ "TableName": stage.output("Table"), "Key": { "pk": { "S": "hold#iam:user:x" } }, "UpdateExpression": "SET a = :a", "ExpressionAttributeValues": { ":a": { "N": "1" } } });
     let keys = json!({ "SecretId": stage.output("DoorKeysArn"), "SecretString": "{}" });
     for (attempt, came) in [
-        ("invoke another function", thief.send("lambda", "POST", &quarantine, &[], b"{}".to_vec()).await),
+        ("invoke another function", thief.send("lambda", "POST", &path(&stage.output("FunctionName")), &[], b"{}".to_vec()).await),
+        ("invoke revoke by its name", thief.send("lambda", "POST", &path(&revoke), &[], by_hand.clone()).await),
+        ("invoke it as its version", thief.send("lambda", "POST", &path(&format!("{revoke}:$LATEST")), &[], by_hand.clone()).await),
         ("forge a record", thief.send("s3", "PUT", &bucket, &[], b"{}".to_vec()).await),
         ("change a hold", thief.json("dynamodb", "DynamoDB_20120810.UpdateItem", &row).await.map(|v| v.to_string())),
         ("change the keys", thief.json("secretsmanager", "secretsmanager.PutSecretValue", &keys).await.map(|v| v.to_string())),
@@ -395,4 +402,10 @@ async fn the_intakes_role_allows_what_it_does_and_nothing_else() {
             Err(refusal) => assert!(refusal.is_denial() || refusal.status == 403, "{attempt}: {} {}", refusal.code, refusal.body),
         }
     }
+    // What is left is the alias: there a person's word is none, and that it was tried is on record.
+    let answer = thief.send("lambda", "POST", &path(&format!("{revoke}:relay")), &[], by_hand).await.unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["outcome"], "Refused", "{answer}");
+    let record = stage.record(answer["credentials"][0]["records"][0].as_str().unwrap()).await;
+    assert_eq!((record.kind(), &record.predicate["body"]["refused"]["refusal"]["code"]), ("refusal", &json!("not_relayed")));
 }

@@ -139,6 +139,29 @@ fn the_service_control_policy_only_denies() {
     }
 }
 
+/// By its name the revoke function takes an invoker's word for a person's: the intake gets at the alias, which takes relays only.
+#[test]
+fn the_intake_may_invoke_the_relay_alias_and_nothing_else() {
+    let template = std::fs::read_to_string(scenarios::repository().join("template.yaml")).unwrap();
+    let resource = |name: &str| {
+        let rest = template.split(&format!("\n  {name}:\n")).nth(1).unwrap_or_default();
+        rest.lines().take_while(|line| line.is_empty() || line.starts_with("    ")).collect::<Vec<_>>().join("\n")
+    };
+    let alias = resource("RevokeRelay");
+    for line in ["Type: AWS::Lambda::Alias", "FunctionName: !Ref Revoke", "FunctionVersion: $LATEST", "Name: relay"] {
+        assert!(alias.contains(&format!("  {line}")), "{alias}");
+    }
+    let (may, calls) = (resource("IntakeHandsOn"), resource("Intake"));
+    assert!(may.contains("Action: lambda:InvokeFunction\n            Resource: !Ref RevokeRelay"), "{may}");
+    assert_eq!((may.matches("Resource").count(), resource("IntakeRole").matches("lambda:").count()), (1, 0));
+    assert!(calls.contains("CORDON_REVOKE: !Ref RevokeRelay\n"), "{calls}");
+    // What fails through an alias goes where the alias says, and not where the function does.
+    let fails = resource("RevokeRelayInvoked");
+    for line in ["Qualifier: relay", "OnFailure: { Destination: !GetAtt Failures.Arn }", "MaximumEventAgeInSeconds: 3600"] {
+        assert!(fails.contains(&format!("  {line}")), "{fails}");
+    }
+}
+
 /// Every crate says what it is, and inherits the lints and the version.
 #[test]
 fn every_crate_is_described_and_linted() {

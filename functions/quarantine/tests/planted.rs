@@ -79,7 +79,7 @@ fn environment(mode: &str, store: &Memory) -> Environment<Memory> {
 /// Everything that the records say, and the answer, or the error.
 async fn produced(event: &Value, environment: &Environment<Memory>, store: &Memory) -> (String, Vec<Value>) {
     store.0.lock().unwrap().clear();
-    let invocation = Invocation { id: "planted".to_owned(), home: None };
+    let invocation = Invocation::read("planted", "");
     let answer = handle(event.to_string().as_bytes(), &invocation, environment).await;
     let mut text = match answer {
         Ok(answer) => serde_json::to_string(&answer).unwrap(),

@@ -10,7 +10,7 @@ use evidence_store::Worm;
 use futures_util::StreamExt as _;
 use ids::Sha256;
 use responder::{Attention, Invocation, Transient};
-use signal::{ByHand, Leak, Refused};
+use signal::{ByHand, Leak, Refusal, Refused};
 
 pub use answer::{Answer, Said, Told};
 pub use environment::Environment;
@@ -22,7 +22,7 @@ use request::{Asked, Request};
 /// # Errors
 /// When, and only when, running the same report again can help.
 pub async fn handle<S: Worm>(event: &[u8], invocation: &Invocation, environment: &Environment<S>) -> Result<Answer, Transient> {
-    let answer = match Request::sort(event) {
+    let answer = match Request::sort(event, invocation.qualifier.as_deref()) {
         Request::Plan(asked) => {
             let (repeated, leaks) = match asked {
                 Asked::Event(event) => (None, signal::parse_leaks(event, &environment.settings.door())),
@@ -48,6 +48,10 @@ pub async fn handle<S: Worm>(event: &[u8], invocation: &Invocation, environment:
                 Ok(leaks) => end(leaks, None, invocation, environment).await,
                 Err(refusal) => refuse(Refused { refusal, sha256, finding: None, account: None }, environment).await,
             }
+        }
+        Request::Astray => {
+            let refused = Refused { refusal: Refusal::NotRelayed, sha256: Sha256::of(event), finding: None, account: None };
+            refuse(refused, environment).await
         }
         Request::Event(event) => match signal::parse_leaks(event, &environment.settings.door()) {
             Ok(leaks) => end(leaks, None, invocation, environment).await,
@@ -129,8 +133,10 @@ async fn preview<S: Worm>(
 
 /// Records a report that was not understood. Trying again would not make it clearer.
 async fn refuse<S: Worm>(refused: Refused, environment: &Environment<S>) -> Result<Answer, Transient> {
+    // The intake sends relays only: somebody else has its credentials.
+    let attention = if refused.refusal == Refusal::NotRelayed { Attention::Page } else { Attention::Notify };
     let (reason, link) = environment.docket.refuse(refused, environment.playbook.digest()).await.map_err(Transient::of)?;
-    let mut told = Told::new(Said::Refused, Attention::Notify, reason);
+    let mut told = Told::new(Said::Refused, attention, reason);
     told.records.push(link.key.to_string());
     Ok(Answer::of(vec![told]))
 }

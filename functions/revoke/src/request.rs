@@ -15,7 +15,13 @@ pub(crate) enum Request<'a> {
     Revoke(ByHand),
     /// What the intake function read from a webhook.
     Relay(Vec<Leak>),
+    /// Anything else, through the alias that takes only relays.
+    Astray,
 }
+
+/// The alias that the intake function may invoke, and nothing else of this function: whoever has that one's credentials has the word of a
+/// webhook's sender here, and never a person's.
+const RELAY: &str = "relay";
 
 /// What a plan is asked for.
 #[derive(Debug)]
@@ -43,7 +49,16 @@ enum Verb {
 }
 
 impl<'a> Request<'a> {
-    pub(crate) fn sort(bytes: &'a [u8]) -> Self {
+    /// The request in `bytes`. `qualifier` is the alias that it came through.
+    pub(crate) fn sort(bytes: &'a [u8], qualifier: Option<&str>) -> Self {
+        match Self::read(bytes) {
+            Self::Relay(leaks) => Self::Relay(leaks),
+            _ if qualifier == Some(RELAY) => Self::Astray,
+            other => other,
+        }
+    }
+
+    fn read(bytes: &'a [u8]) -> Self {
         match serde_json::from_slice(bytes) {
             Ok(Asking { cordon: Verb::Plan, event: Some(event), credential: None, leaks: None }) => {
                 Self::Plan(Asked::Event(event.get().as_bytes()))
@@ -64,15 +79,16 @@ impl<'a> Request<'a> {
 mod tests {
     use super::*;
 
+    fn sort(text: &str) -> Request<'_> {
+        Request::sort(text.as_bytes(), None)
+    }
+
     #[test]
     fn what_is_asked_by_hand_is_told_from_an_event() {
         let key = r#"{"key":"AKIARZPUZDIKFJNBPQ4Z"}"#;
-        assert!(matches!(Request::sort(format!(r#"{{"cordon":"revoke","credential":{key}}}"#).as_bytes()), Request::Revoke(_)));
-        assert!(matches!(
-            Request::sort(format!(r#"{{"cordon":"plan","credential":{key}}}"#).as_bytes()),
-            Request::Plan(Asked::Credential(_))
-        ));
-        assert!(matches!(Request::sort(br#"{"cordon":"plan","event":{}}"#), Request::Plan(Asked::Event(_))));
+        assert!(matches!(sort(&format!(r#"{{"cordon":"revoke","credential":{key}}}"#)), Request::Revoke(_)));
+        assert!(matches!(sort(&format!(r#"{{"cordon":"plan","credential":{key}}}"#)), Request::Plan(Asked::Credential(_))));
+        assert!(matches!(sort(r#"{"cordon":"plan","event":{}}"#), Request::Plan(Asked::Event(_))));
         // Anything more, less or else goes the way of an event, where it is refused and recorded.
         for event in [
             r#"{"cordon":"revoke"}"#,
@@ -84,7 +100,7 @@ mod tests {
             r#"{"cordon":"relay","leaks":[{}]}"#,
             "nonsense",
         ] {
-            assert!(matches!(Request::sort(event.as_bytes()), Request::Event(_)), "{event}");
+            assert!(matches!(sort(event), Request::Event(_)), "{event}");
         }
     }
 }

@@ -91,16 +91,19 @@ pub struct Invocation {
     pub id: String,
     /// The account and Region that the function runs in; none if Lambda names the function in a way we do not know.
     pub home: Option<(AccountId, Region)>,
+    /// The alias or the version that it was invoked through; none if it was invoked by its name.
+    pub qualifier: Option<String>,
 }
 
 impl Invocation {
-    /// The invocation `id` of the function at `arn` (`arn:PARTITION:lambda:REGION:ACCOUNT:function:NAME`).
+    /// The invocation `id` of the function at `arn` (`arn:PARTITION:lambda:REGION:ACCOUNT:function:NAME[:QUALIFIER]`).
     #[must_use]
     pub fn read(id: &str, arn: &str) -> Self {
         let mut parts = arn.split(':').skip(3);
         let region = parts.next().and_then(|region| region.parse().ok());
         let account = parts.next().and_then(|account| account.parse().ok());
-        Self { id: id.to_owned(), home: account.zip(region) }
+        let qualifier = parts.nth(2).map(str::to_owned);
+        Self { id: id.to_owned(), home: account.zip(region), qualifier }
     }
 }
 
@@ -134,4 +137,19 @@ pub fn count(function: &str, metric: &str, value: u32, at: ids::Timestamp) {
         metric: value,
     });
     println!("{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invocation_knows_where_it_is_and_what_it_came_through() {
+        let by_name = Invocation::read("r-1", "arn:aws:lambda:eu-central-1:123456789012:function:cordon-Revoke-1");
+        assert_eq!(by_name.home, Some(("123456789012".parse().unwrap(), "eu-central-1".parse().unwrap())));
+        assert_eq!(by_name.qualifier, None);
+        let by_alias = Invocation::read("r-1", "arn:aws:lambda:eu-central-1:123456789012:function:cordon-Revoke-1:relay");
+        assert_eq!((by_alias.home, by_alias.qualifier.as_deref()), (by_name.home, Some("relay")));
+        assert_eq!(Invocation::read("r-1", "cordon-Revoke-1").home, None);
+    }
 }

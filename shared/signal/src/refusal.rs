@@ -99,6 +99,9 @@ pub enum Refusal {
     /// The finding is about an instance and names none.
     #[error("no instance at `detail.resource.instanceDetails.instanceId`")]
     NoInstance,
+    /// Something else than a relayed report, where only those are taken.
+    #[error("only reports that the intake relays are taken this way")]
+    NotRelayed,
     /// A field that we must have is missing or of the wrong shape.
     #[error("bad field `{path}`: {problem}")]
     BadField {
@@ -127,6 +130,7 @@ impl Refusal {
             Self::NotForCredentials { .. } => "not_for_credentials",
             Self::NoCredentialReport { .. } => "no_credential_report",
             Self::NoInstance => "no_instance",
+            Self::NotRelayed => "not_relayed",
             Self::BadField { .. } => "bad_field",
         }
     }

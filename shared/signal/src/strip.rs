@@ -140,7 +140,8 @@ impl<'a> Strip<'a> {
             | Refusal::RegionMismatch { .. }
             | Refusal::NotForInstances { .. }
             | Refusal::NotForCredentials { .. }
-            | Refusal::NoInstance => None,
+            | Refusal::NoInstance
+            | Refusal::NotRelayed => None,
         };
         if let Some(problem) = unmarked {
             refused.refusal = Refusal::BadField { path: "detail.type".into(), problem: problem.to_owned() };
