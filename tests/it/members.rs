@@ -60,6 +60,12 @@ async fn a_leak_in_another_account_is_ended_there_and_the_same_name_at_home_goes
     let report = stage.verify(&incident).await;
     assert_eq!((report.standing, report.faults), (Standing::Verified, vec![]));
 
+    // It cannot be undone from here: who asks is told so, and where the steps are.
+    let asked = stage.releaser().ask(&stage.a_person("alice").await, &incident.to_string()).await;
+    assert_eq!(asked.status, 409, "{asked:?}");
+    let said = asked.text("detail");
+    assert!(said.contains(&format!("account {}", there.account())) && said.contains("docs/runbooks/revoke.md"), "{said}");
+
     // The account's session is there by now: the same way as at home.
     let event = session_finding(&there, &session);
     let (answer, after) = tokio::join!(sandbox.deliver(&event), until_refused(&session));

@@ -6,7 +6,7 @@ use api::Problem;
 use evidence::{Kind, RecordKey};
 use evidence_store::{Recorded, Worm};
 use hold::{Asked as Row, Row as Hold};
-use ids::{AccountId, IncidentId, Sha256, Timestamp};
+use ids::{AccountId, IncidentId, RoleName, Sha256, Timestamp, UserName};
 use plan::Trouble;
 use plan::release::{Basis, Difference, NoRelease, Past, Proposal, Wish, propose};
 use plan::revoke::{Denies, Principal, Revocation, RevocationOutcome};
@@ -156,22 +156,42 @@ fn problem<S: Worm>(error: NoRelease, environment: &Environment<S>) -> Problem {
     }
 }
 
+/// What a hold is on, in the function's own account.
+#[derive(Debug, PartialEq, Eq)]
+enum Target {
+    User(UserName),
+    Role(RoleName),
+}
+
+impl Target {
+    /// The user or role of `home` that is held as `iam:user:ACCOUNT:NAME` or `iam:role:ACCOUNT:NAME`.
+    fn read(target: &str, home: &AccountId) -> Result<Self, Problem> {
+        let odd = || Problem::new(409, format!("{target} is no user or role that this function can look at"));
+        let parts: Vec<&str> = target.splitn(4, ':').collect();
+        let ["iam", kind @ ("user" | "role"), account, name] = parts.as_slice() else { return Err(odd()) };
+        if *account != home.as_str() {
+            let said = format!(
+                "{target} is in account {account}, where this function may lift nothing: it is undone there by hand, with the steps of \
+                 docs/runbooks/revoke.md, \"Undoing a revocation in another account\""
+            );
+            return Err(Problem::new(409, said));
+        }
+        match *kind {
+            "user" => name.parse().map(Self::User).map_err(|_| odd()),
+            _ => name.parse().map(Self::Role).map_err(|_| odd()),
+        }
+    }
+}
+
 /// The principal that is held as `target`, as IAM shows it.
 pub(crate) async fn principal<S: Worm>(
     home: &AccountId,
     target: &str,
     environment: &Environment<S>,
 ) -> Result<Option<Principal>, Problem> {
-    let odd = || Problem::new(409, format!("{target} is no user or role that this function can look at"));
-    let parts: Vec<&str> = target.splitn(4, ':').collect();
-    let seen = match parts.as_slice() {
-        ["iam", "user", account, name] if *account == home.as_str() => {
-            environment.iam.user(&name.parse().map_err(|_| odd())?).await
-        }
-        ["iam", "role", account, name] if *account == home.as_str() => {
-            environment.iam.role(&name.parse().map_err(|_| odd())?).await
-        }
-        _ => return Err(odd()),
+    let seen = match Target::read(target, home)? {
+        Target::User(name) => environment.iam.user(&name).await,
+        Target::Role(name) => environment.iam.role(&name).await,
     };
     seen.map_err(|trouble: Trouble| {
         let said = format!("IAM does not show {target}: {trouble}");
@@ -213,4 +233,33 @@ async fn past<S: Worm>(incident: &IncidentId, key: &str, by: Sha256, environment
         return Err(lost());
     }
     Ok(Past { record: key.to_string(), plan: intent.body, outcome: outcome.body.outcome })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_account_holds_is_undone_by_hand_and_where_the_steps_are_is_said() {
+        let home = "123456789012".parse().unwrap();
+        let read = |target: &str| Target::read(target, &home).map_err(|problem| (problem.status, problem.detail));
+        assert_eq!(read("iam:user:123456789012:ci"), Ok(Target::User("ci".parse().unwrap())));
+        assert_eq!(read("iam:role:123456789012:app"), Ok(Target::Role("app".parse().unwrap())));
+        for target in ["iam:user:210987654321:ci", "iam:role:210987654321:app"] {
+            let (status, said) = read(target).unwrap_err();
+            assert_eq!(status, 409);
+            let (file, section) = said.split_once("steps of ").and_then(|(_, place)| place.split_once(", ")).unwrap();
+            assert!(said.contains("account 210987654321") && said.contains("by hand"), "{said}");
+            let runbook = std::fs::read_to_string(format!("{}/../../{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+            assert!(runbook.contains(&format!("**{}.**", section.trim_matches('"'))), "{section}");
+        }
+        for odd in [
+            "ec2:instance:123456789012:eu-central-1:i-0123456789abcdef0",
+            "iam:group:123456789012:ops",
+            "iam:user:123456789012",
+            "",
+        ] {
+            assert!(read(odd).is_err_and(|(status, said)| status == 409 && said.contains("can look at")), "{odd}");
+        }
+    }
 }
