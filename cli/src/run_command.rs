@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::aws;
 use crate::datakey_command::{identities, recipients_of};
 use crate::source::Store;
+use crate::trust_command::EVERY_SIGNER;
 use anyhow::{Context as _, anyhow, bail};
 use aws_config::SdkConfig;
 use calls::CallLog;
@@ -342,7 +343,7 @@ To vouch for what you run:
                cordon evidence trust add --key ROOT.pem --store s3://BUCKET run={public}
 
 As the root of a keyring, which names everybody's keys (keep it offline, and write the fingerprint down):
-  to use it    cordon evidence trust new --key {key} --store s3://BUCKET quarantine=KEY_ARN seal=KEY_ARN
+  to use it    cordon evidence trust new --key {key} --store s3://BUCKET {EVERY_SIGNER}
   to trust it  cordon evidence verify --root {fingerprint} s3://BUCKET
 "
     );

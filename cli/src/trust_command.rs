@@ -19,13 +19,23 @@ use crate::listing::LIST;
 use crate::run_command::read_key;
 use crate::source::Store;
 
+/// Every function that signs, with its key in KMS: what a keyring begins with. A macro, because help is put together at compile time.
+macro_rules! every_signer {
+    () => {
+        "quarantine=KEY_ARN revoke=KEY_ARN release=KEY_ARN seal=KEY_ARN"
+    };
+}
+
+/// The same, for what else says how a keyring begins.
+pub(crate) const EVERY_SIGNER: &str = every_signer!();
+
 /// Keep the list of keys that speak for each function, under one root.
 ///
 /// The keyring is kept with the evidence, under `keys/ring/`, as numbered rings: each is the whole list, signed by the root key, and written
 /// once. Whoever verifies needs the root's fingerprint and no other: `cordon evidence verify --root FINGERPRINT`. Keep the root key
 /// away from what it vouches for: in a file that is offline, or in KMS in the log-archive account.
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
+#[command(after_long_help = concat!("\
 Exit codes:
   0  done; what was signed is printed
   1  refused, or it could not be done: nothing was written
@@ -33,11 +43,12 @@ Exit codes:
 
 Examples:
   cordon evidence keygen root.pem
-  cordon evidence trust new --key root.pem --store s3://my-evidence quarantine=quarantine.pub seal=seal.pub
+  cordon evidence trust new --key root.pem --store s3://my-evidence \\
+      ", every_signer!(), "
   cordon evidence trust add --key root.pem --store s3://my-evidence quarantine=arn:aws:kms:…:key/…
   cordon evidence trust retire FINGERPRINT --reason 'rotated' --at 2026-11-25T00:00:00Z --key root.pem --store s3://my-evidence
   cordon evidence trust rotate-root --to next-root.pub --key root.pem --store s3://my-evidence
-  cordon evidence trust show s3://my-evidence --root FINGERPRINT")]
+  cordon evidence trust show s3://my-evidence --root FINGERPRINT"))]
 pub(crate) struct Trust {
     #[command(subcommand)]
     command: Command,

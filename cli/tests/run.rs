@@ -398,6 +398,22 @@ fn a_record_of_another_store_is_not_taken_for_one_of_this() {
     }
 }
 
+/// Every function that the template gives a key to sign with, in its order; the sealer comes last.
+fn every_signer() -> Vec<String> {
+    let template = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml")).unwrap();
+    let mut function = None;
+    let mut signers = Vec::new();
+    for line in template.lines().map(str::trim) {
+        function = line.strip_prefix("CodeUri: functions/").map(str::to_owned).or(function);
+        if line.starts_with("CORDON_SIGNING_KEY: ") {
+            signers.extend(function.take());
+        }
+    }
+    assert!(signers.len() > 3, "{signers:?}");
+    signers.sort_by_key(|function| function == "seal");
+    signers
+}
+
 /// A key may be somebody's own, or a keyring's root: what comes next is said of both.
 #[test]
 fn a_new_key_says_what_to_do_with_it() {
@@ -412,7 +428,16 @@ fn a_new_key_says_what_to_do_with_it() {
     place.output(&["run", "--key", "key.pem", "--", "true"]);
     let root = text(&place.output(&["trust", "new", "--key", "root.pem", "--store", "evidence", "run=key.pub"]).stdout);
     assert!(said.contains("run=key.pub") && root.contains(fingerprint), "{said}{root}");
-    assert!(said.contains("cordon evidence trust new --key key.pem --store s3://BUCKET quarantine=KEY_ARN seal=KEY_ARN"), "{said}");
+    // A keyring that leaves a function out calls all of that one's records nobody's.
+    let every = every_signer().iter().map(|function| format!("{function}=KEY_ARN")).collect::<Vec<_>>().join(" ");
+    assert!(said.contains(&format!("cordon evidence trust new --key key.pem --store s3://BUCKET {every}\n")), "{said}");
+    let help = text(&place.output(&["trust", "--help"]).stdout);
+    assert!(
+        help.split_whitespace().collect::<Vec<_>>().join(" ").contains(&format!("--store s3://my-evidence \\ {every} ")),
+        "{help}"
+    );
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    assert!(readme.contains(&format!("cordon evidence trust new --key root.pem --store s3://BUCKET {every}\n")));
     assert!(said.contains(&format!("cordon evidence verify --root {fingerprint} s3://BUCKET")), "{said}");
     assert!(said.contains(&format!("cordon evidence verify --root run={fingerprint} FOLDER")), "{said}");
 }
