@@ -175,6 +175,7 @@ impl Grant {
     pub fn source(&self) -> SourceIdentity {
         let name = match &self.terms.requester {
             Who::Person(person) => person.name.as_str(),
+            Who::Subject(subject) => subject.name.as_deref().unwrap_or(&subject.subject),
             Who::Role { id, .. } => id.rsplit('/').next().unwrap_or(id),
         };
         SourceIdentity::of(name, &self.id)

@@ -109,9 +109,22 @@ impl Records {
     }
 }
 
-/// The name by which people are compared: small letters, whatever a record has.
+/// The name by which people are compared: small letters, whatever a record has; but a provider's subject as it is, because there they differ.
 pub(crate) fn key(who: &Who) -> String {
-    who.id().to_ascii_lowercase()
+    match who {
+        Who::Person(_) | Who::Role { .. } => who.id().to_ascii_lowercase(),
+        Who::Subject(_) => who.id(),
+    }
+}
+
+/// Every name that somebody answers to: their own, and what they call themselves, which can only count against them.
+fn names(who: &Who) -> BTreeSet<String> {
+    [Some(key(who)), who.calls_itself().map(|id| id.to_ascii_lowercase())].into_iter().flatten().collect()
+}
+
+/// Whether two of them may be one person, who comes by two ways.
+pub(crate) fn may_be_one(one: &Who, other: &Who) -> bool {
+    !names(one).is_disjoint(&names(other))
 }
 
 /// The people whom policy lets approve, deny and review this grant, as it is now. Policy is asked by the caller, about each of those who come up.
@@ -122,7 +135,14 @@ impl Eligible {
     /// Whether policy lets them, and they are a person.
     #[must_use]
     pub fn has(&self, who: &Who) -> bool {
-        who.person().is_some() && self.0.contains(&key(who))
+        who.is_person() && self.0.contains(&key(who))
+    }
+}
+
+impl FromIterator<Who> for Eligible {
+    /// Whoever of them is a person.
+    fn from_iter<I: IntoIterator<Item = Who>>(people: I) -> Self {
+        Self(people.into_iter().filter(Who::is_person).map(|who| key(&who)).collect())
     }
 }
 
@@ -142,13 +162,13 @@ pub enum NotCounted {
     OtherTerms,
     /// A role approved, whoever that was.
     NotAPerson,
-    /// The requester, by whatever name and permission set; or the person whose name the requesting role's session has.
+    /// The requester, by whatever name, permission set and way in; or the person whose name the requesting role's session has.
     Requester,
     /// It came after the deadline.
     TooLate,
     /// Policy does not let them.
     NotEligible,
-    /// They have been counted already.
+    /// They have been counted already, or somebody who may be they.
     Twice,
 }
 
@@ -169,28 +189,33 @@ impl Count {
     }
 
     pub(crate) fn of_terms(grant: &Grant, terms: Sha256, approvals: &[Approval], eligible: &Eligible) -> Self {
-        let requester = [Some(key(&grant.terms.requester)), grant.terms.requester.calls_itself().map(|id| id.to_ascii_lowercase())];
-        let mut count = Self::default();
-        for approval in approvals {
+        // In the order of time, so that a later approval takes nothing from an earlier one.
+        let mut in_time: Vec<&Approval> = approvals.iter().collect();
+        in_time.sort_by_key(|approval| approval.at);
+        let (mut count, mut known) = (Self::default(), BTreeSet::new());
+        for approval in in_time {
             let by = key(&approval.by);
             let why = if approval.grant != grant.id {
                 NotCounted::OtherGrant
             } else if approval.terms != terms {
                 NotCounted::OtherTerms
-            } else if approval.by.person().is_none() {
+            } else if !approval.by.is_person() {
                 NotCounted::NotAPerson
-            } else if requester.iter().flatten().any(|requester| *requester == by) {
+            } else if may_be_one(&approval.by, &grant.terms.requester) {
                 NotCounted::Requester
             } else if approval.at >= grant.approve_by {
                 NotCounted::TooLate
             } else if !eligible.has(&approval.by) {
                 NotCounted::NotEligible
-            } else if let Some(first) = count.people.get_mut(&by) {
-                *first = approval.at.min(*first);
-                NotCounted::Twice
             } else {
-                count.people.insert(by, approval.at);
-                continue;
+                let names = names(&approval.by);
+                let new = known.is_disjoint(&names);
+                known.extend(names);
+                if new {
+                    count.people.insert(by, approval.at);
+                    continue;
+                }
+                NotCounted::Twice
             };
             count.not.push((by, why));
         }

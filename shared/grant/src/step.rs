@@ -8,7 +8,7 @@ use ids::{GrantId, RecipientKey, RoleArn, Sha256, SourceIdentity, Timestamp};
 use people::Who;
 
 use crate::grant::SKEW;
-use crate::records::key;
+use crate::records::{key, may_be_one};
 use crate::{
     Ask, Class, Count, Denies, Eligible, Ending, Entitlement, Grant, GrantFormat, Minted, Reason, Records, Refused, Review,
     SHORTEST_SESSION, State, Terms,
@@ -334,10 +334,10 @@ impl Grant {
     fn reviewed_by(&self, by: &Who, note: &Reason, eligible: &Eligible, now: Timestamp) -> Result<Step, Refused> {
         let State::Ended { .. } = &self.state else { return Err(self.wrong("ended")) };
         let Some(Review::Due { .. }) = &self.review else { return Err(Refused::NoSuchStep) };
-        if by.person().is_none() {
+        if !by.is_person() {
             return Err(Refused::NotAPerson);
         }
-        if self.is_of(by).is_ok() {
+        if may_be_one(by, &self.terms.requester) {
             return Err(Refused::OwnReview);
         }
         if !eligible.has(by) {

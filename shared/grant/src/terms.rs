@@ -5,7 +5,7 @@ use std::num::NonZeroU8;
 use std::str::FromStr;
 
 use ids::{EntitlementName, GrantId, Hasher, RecipientKey, RoleArn, Sha256, Ticket};
-use people::Who;
+use people::{Subject, Who};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -201,7 +201,7 @@ impl Terms {
         if !(SHORTEST_SESSION..=LONGEST_SESSION).contains(&entitlement.session_seconds) {
             return Err(Refused::SessionLength { seconds: entitlement.session_seconds });
         }
-        if entitlement.class == Class::BreakGlass && ask.requester.person().is_none() {
+        if entitlement.class == Class::BreakGlass && !ask.requester.is_person() {
             return Err(Refused::NotAPerson);
         }
         Ok(Self {
@@ -242,6 +242,18 @@ impl Terms {
         let hasher = match requester {
             Who::Person(person) => {
                 hasher.part("person").part(&person.name).part(&person.permission_set).part(person.account.as_str())
+            }
+            Who::Subject(Subject { issuer, subject, name, groups, mfa_at }) => {
+                let hasher = hasher.part("subject").part(issuer).part(subject);
+                let hasher = match name {
+                    Some(name) => hasher.part("name").part(name),
+                    None => hasher.part("no name"),
+                };
+                let hasher = groups.iter().fold(hasher.part(&groups.len().to_string()), |hasher, group| hasher.part(group));
+                match mfa_at {
+                    Some(at) => hasher.part("mfa").part(&at.millis().to_string()),
+                    None => hasher.part("no mfa"),
+                }
             }
             Who::Role { id, session: Some(session) } => hasher.part("session").part(id).part(session),
             Who::Role { id, session: None } => hasher.part("role").part(id),

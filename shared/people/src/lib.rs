@@ -1,11 +1,15 @@
 #![doc = include_str!("../README.md")]
 
+mod token;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
-use ids::{AccountId, PrincipalId, RoleName, SessionName};
+use ids::{AccountId, PrincipalId, RoleName, SessionName, Timestamp};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use token::{NotASubject, Provider, Subject};
 
 /// What Identity Center's roles are called: `AWSReservedSSO_SET_0123456789abcdef`.
 const RESERVED: &str = "AWSReservedSSO_";
@@ -157,6 +161,8 @@ impl Shown {
 pub enum Who {
     /// A person of Identity Center.
     Person(Person),
+    /// A person of an identity provider whose token was checked.
+    Subject(Subject),
     /// A role or a user, whoever may be behind it.
     Role {
         /// `role/ACCOUNT/NAME`, `user/ACCOUNT/NAME`.
@@ -179,31 +185,52 @@ pub struct Person {
 }
 
 impl Who {
-    /// The one name by which two of them are compared: `person/alice@example.com`, `role/123456789012/ci`.
+    /// The one name by which two of them are compared: `person/alice@example.com`, `role/123456789012/ci`,
+    /// `subject/https://idp.example/00u1`.
     #[must_use]
     pub fn id(&self) -> String {
         match self {
             Self::Person(person) => format!("person/{}", person.name),
+            Self::Subject(subject) => format!("subject/{}", subject.id()),
             Self::Role { id, .. } => id.clone(),
         }
     }
 
-    /// The person, if it is one.
+    /// Whether it is a person, whoever vouches for them.
+    #[must_use]
+    pub fn is_person(&self) -> bool {
+        match self {
+            Self::Person(_) | Self::Subject(_) => true,
+            Self::Role { .. } => false,
+        }
+    }
+
+    /// The person of Identity Center, if it is one.
     #[must_use]
     pub fn person(&self) -> Option<&Person> {
         match self {
             Self::Person(person) => Some(person),
-            Self::Role { .. } => None,
+            Self::Subject(_) | Self::Role { .. } => None,
         }
     }
 
-    /// What a role's session called itself, as a person's id: `person/alice@example.com`.
+    /// What a role's session or a provider's subject calls itself, as a person's id: `person/alice@example.com`.
     #[must_use]
     pub fn calls_itself(&self) -> Option<String> {
-        match self {
+        let name = match self {
             Self::Person(_) => None,
-            Self::Role { session, .. } => session.as_ref().map(|name| format!("person/{name}")),
-        }
+            Self::Subject(subject) => subject.name.as_ref(),
+            Self::Role { session, .. } => session.as_ref(),
+        };
+        name.map(|name| format!("person/{name}"))
+    }
+
+    /// Seconds since they showed more than one factor. None where nobody says so: IAM says nothing of it.
+    #[must_use]
+    pub fn mfa_seconds(&self, now: Timestamp) -> Option<u64> {
+        let Self::Subject(Subject { mfa_at: Some(at), .. }) = self else { return None };
+        // A provider's clock may be a little ahead of ours.
+        Some(u64::try_from(now.millis_since(*at) / 1000).unwrap_or(0))
     }
 }
 
@@ -211,6 +238,8 @@ impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Person(person) => write!(f, "{} ({})", person.name, person.permission_set),
+            Self::Subject(Subject { name: Some(name), subject, issuer, .. }) => write!(f, "{name} ({subject} of {issuer})"),
+            Self::Subject(Subject { name: None, subject, issuer, .. }) => write!(f, "{subject} of {issuer}"),
             Self::Role { id, session: Some(session) } => write!(f, "{id} (a session that calls itself {session})"),
             Self::Role { id, session: None } => f.write_str(id),
         }

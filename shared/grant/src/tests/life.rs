@@ -142,6 +142,7 @@ fn break_glass_is_immediate_loud_short_and_reviewed_before_the_next() {
     assert!(step.grant.step(Event::Renew { by: &alice(), basis: &basis }, at(10)).unwrap().loud);
     let ended = step.grant.step(end(&Ending::Returned { by: alice() }), at(20)).unwrap().grant;
     assert_eq!(review(&ended, &person("Alice@Example.com", "Approver")).unwrap_err(), Refused::OwnReview);
+    assert_eq!(review(&ended, &subject("00u-alice", Some("alice@example.com"))).unwrap_err(), Refused::OwnReview);
     assert_eq!(review(&ended, &person("mallory@example.com", "Approver")).unwrap_err(), Refused::NotEligible);
     let role = Who::Role { id: "role/123456789012/ci".to_owned(), session: Some("bob@example.com".to_owned()) };
     assert_eq!(review(&ended, &role).unwrap_err(), Refused::NotAPerson);

@@ -74,6 +74,46 @@ fn the_requester_never_counts_whatever_policy_allows() {
     assert_eq!(count.not, [("person/bob@example.com".to_owned(), NotCounted::Requester)]);
 }
 
+/// A person may come by Identity Center and by a token. By two ways nobody approves their own, or counts as two.
+#[test]
+fn nobody_is_two_people_by_two_ways_in() {
+    let names = ["00u-alice", "00u-bob", "00u-Bob", "00u-carol"];
+    let eligible: Eligible = names.into_iter().map(|name| subject(name, None)).chain([alice(), bob(), carol()]).collect();
+    let count = |requester: Who, by: &[Who]| {
+        let asked = Ask { requester, ..ask(alice()) };
+        let grant = Grant::request(&asked, &entitlement(two()), at(0), &BTreeSet::new()).unwrap().grant;
+        let approvals: Vec<_> = by.iter().zip(1..).map(|(by, minute)| approval(&grant, by.clone(), minute)).collect();
+        let mut backwards = approvals.clone();
+        backwards.reverse();
+        let count = Count::of(&grant, &approvals, &eligible);
+        assert_eq!(count, Count::of(&grant, &backwards, &eligible), "in whatever order they are listed");
+        (count.people.len(), count.not.into_iter().map(|(_, why)| why).collect::<Vec<_>>())
+    };
+    let alice_by_token = subject("00u-alice", Some("alice@example.com"));
+    let bob_by_token = subject("00u-bob", Some("bob@example.com"));
+    assert_eq!(count(alice(), &[bob(), subject("00u-carol", Some("carol@example.com"))]), (2, vec![]));
+    assert_eq!(count(alice(), &[alice_by_token.clone(), bob()]), (1, vec![NotCounted::Requester]));
+    assert_eq!(count(alice_by_token.clone(), &[alice(), bob()]), (1, vec![NotCounted::Requester]));
+    assert_eq!(count(alice_by_token, &[subject("00u-alice", None), bob()]), (1, vec![NotCounted::Requester]));
+    assert_eq!(count(alice(), &[bob(), bob_by_token.clone()]), (1, vec![NotCounted::Twice]));
+    assert_eq!(count(alice(), &[bob_by_token.clone(), bob()]), (1, vec![NotCounted::Twice]));
+    // A name that is changed later takes nothing from who had approved by then, and helps nobody afterwards.
+    let renamed = subject("00u-bob", Some("carol@example.com"));
+    assert_eq!(count(alice(), &[bob_by_token.clone(), carol(), renamed.clone()]), (2, vec![NotCounted::Twice]));
+    assert_eq!(count(alice(), &[bob_by_token, renamed, carol()]), (1, vec![NotCounted::Twice, NotCounted::Twice]));
+    // Subjects differ by their capital letters; who is not eligible by one does not count by the other.
+    assert_eq!(count(alice(), &[subject("00u-bob", None), subject("00u-Bob", None)]), (2, vec![]));
+    assert_eq!(count(alice(), &[subject("00u-BOB", None), bob()]), (1, vec![NotCounted::NotEligible]));
+
+    // What is sealed for one is not the other's, and who has asked does not review it as the other.
+    let grant = requested(two());
+    assert_eq!(grant.may_fetch(&subject("00u-alice", Some("alice@example.com")), at(1)), Err(Refused::NotYours));
+    let asked = Ask { requester: subject("00u-alice", None), ..ask(alice()) };
+    let other = Grant::request(&asked, &entitlement(Class::BreakGlass), at(0), &BTreeSet::new()).unwrap().grant;
+    assert_eq!(other.may_fetch(&subject("00u-Alice", None), at(1)), Err(Refused::NotYours));
+    assert!(other.source().as_str().starts_with("00u-alice+"), "{}", other.source().as_str());
+}
+
 /// Approve and decline raced without a condition: a declined request with a live grant.
 #[test]
 fn of_an_approval_and_a_denial_one_wins() {

@@ -11,12 +11,18 @@ use std::num::NonZeroU8;
 use std::time::Duration;
 
 use ids::{Sha256, Timestamp};
-use people::{Person, Who};
+use people::{Person, Subject, Who};
 
 use crate::{Approval, Ask, Basis, Class, Denies, Eligible, Ending, Entitlement, Event, Grant, Records, State, Terms};
 
 pub(crate) fn person(name: &str, set: &str) -> Who {
     Who::Person(Person { name: name.to_owned(), permission_set: set.to_owned(), account: "123456789012".parse().unwrap() })
+}
+
+/// Somebody by a provider's token.
+pub(crate) fn subject(subject: &str, name: Option<&str>) -> Who {
+    let (issuer, name) = ("https://idp.example".to_owned(), name.map(str::to_owned));
+    Who::Subject(Subject { issuer, subject: subject.to_owned(), name, groups: vec!["sg-1".to_owned()], mfa_at: Some(at(0)) })
 }
 
 pub(crate) fn alice() -> Who {

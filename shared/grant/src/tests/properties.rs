@@ -154,6 +154,31 @@ proptest! {
     }
 }
 
+/// All that a token said of who asks is in what is approved.
+#[test]
+fn an_approval_binds_all_of_a_subject() {
+    let digest = |change: fn(&mut Subject)| {
+        let mut requester = subject("00u-alice", Some("alice@example.com"));
+        if let Who::Subject(subject) = &mut requester {
+            change(subject);
+        }
+        Terms::derive(&ask(requester), &entitlement(two())).unwrap().digest()
+    };
+    let digests = [
+        digest(|_| {}),
+        digest(|subject| subject.issuer.push('/')),
+        digest(|subject| subject.subject = "00u-Alice".to_owned()),
+        digest(|subject| subject.name = None),
+        digest(|subject| subject.name = Some("no name".to_owned())),
+        digest(|subject| subject.groups.clear()),
+        digest(|subject| subject.groups.push("mfa".to_owned())),
+        digest(|subject| subject.groups = vec!["sg-1".to_owned(), "mfa".to_owned(), at(0).millis().to_string()]),
+        digest(|subject| subject.mfa_at = None),
+        digest(|subject| subject.mfa_at = Some(at(1))),
+    ];
+    assert_eq!(digests.iter().collect::<BTreeSet<_>>().len(), digests.len());
+}
+
 /// How many grants one role holds, so that the README's figure is true.
 #[test]
 fn about_a_hundred_ended_grants_fit_on_a_role() {
