@@ -15,6 +15,15 @@ pub const NO_RULE: &str = "no-rule";
 /// The rule of a decision for which a policy could not be evaluated.
 pub const POLICY_ERROR: &str = "policy-error";
 
+/// The rule that break-glass is not asked for, and what is approved is not had at once.
+pub const OTHER_CLASS: &str = "other-class";
+
+/// The rule of a decision on access for longer than the policies say that permit it.
+pub const TOO_LONG: &str = "too-long";
+
+/// The rule of a decision on access for less than a session lasts.
+pub const TOO_SHORT: &str = "too-short";
+
 /// What is known of the instance beside the signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Facts {
@@ -56,6 +65,10 @@ pub enum Mitigation {
     RevokeCredential,
     /// Undo a revocation.
     ReleaseRevocation,
+    /// Give somebody access for a while.
+    GrantAccess,
+    /// End it.
+    EndAccess,
     /// Nothing.
     None,
 }
@@ -107,6 +120,8 @@ impl Mitigation {
             Self::IsolateInstance => "isolate-instance",
             Self::RevokeCredential => "revoke-credential",
             Self::ReleaseRevocation => "release-revocation",
+            Self::GrantAccess => "grant-access",
+            Self::EndAccess => "end-access",
             Self::None => "none",
         }
     }
@@ -171,6 +186,8 @@ impl fmt::Display for Decision {
     /// `ask a person about isolate-instance first: The instance is tagged … [exempt-tag-asks, instead of high-actor-isolates]`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.verdict {
+            // To look at something, or to say something about it.
+            Verdict::Do if self.mitigation == Mitigation::None => f.write_str("allowed")?,
             Verdict::Do => write!(f, "{} now", self.mitigation)?,
             // A word between the name and the colon: after `revoke-credential:` a redactor takes the next word for a credential.
             Verdict::AskHuman => write!(f, "ask a person about {} first", self.mitigation)?,

@@ -91,6 +91,28 @@ pub enum PlaybookError {
         /// What is wrong, and what to do.
         what: String,
     },
+    /// A permit that opens and does not say how far, or a policy that says it where nobody reads it.
+    #[error("policy `{id}`: {what}")]
+    Limits {
+        /// The policy.
+        id: String,
+        /// What is wrong, and what to do.
+        what: String,
+    },
+    /// The entitlements are not what they should be.
+    #[error("the entitlements do not parse: {what}")]
+    Entitlements {
+        /// What is wrong, with the line.
+        what: String,
+    },
+    /// An entitlement that cannot be used.
+    #[error("entitlement `{name}`: {what}")]
+    Entitlement {
+        /// The entitlement.
+        name: String,
+        /// What is wrong, and what to do.
+        what: String,
+    },
 }
 
 /// Cedar's error as one line: the message, the line of `text` that it is about, and Cedar's help.

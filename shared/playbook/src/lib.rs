@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod accesses;
 mod circumstances;
 mod decision;
 mod error;
@@ -11,7 +12,14 @@ mod question;
 mod releases;
 mod table;
 
-pub use decision::{Control, Decision, EXEMPT_TAG, Facts, Mitigation, Mode, NO_RULE, POLICY_ERROR, Posture, Verdict};
+pub use accesses::{
+    AccessAct, AccessActor, AccessAsked, AccessContext, AccessDecision, AccessPlaybook, AccessTexts, Checked, Explained, Offer,
+    OfferClass, PolicyEffect, PolicyState, UnknownEntitlement,
+};
+pub use decision::{
+    Control, Decision, EXEMPT_TAG, Facts, Mitigation, Mode, NO_RULE, OTHER_CLASS, POLICY_ERROR, Posture, TOO_LONG, TOO_SHORT,
+    Verdict,
+};
 pub use error::PlaybookError;
 pub use leaks::{LeakFacts, LeakPlaybook, RoleUsers};
 pub use playbook::Playbook;

@@ -12,7 +12,7 @@ use ids::RuleName;
 use crate::error::explain;
 use crate::question::{Case, Question, Questions};
 use crate::table::is_kebab;
-use crate::{NO_RULE, POLICY_ERROR, PlaybookError};
+use crate::{NO_RULE, OTHER_CLASS, POLICY_ERROR, PlaybookError, TOO_LONG, TOO_SHORT};
 
 /// A policy's name and its words for a responder.
 #[derive(Debug, Clone)]
@@ -73,6 +73,17 @@ impl<'a> Answer<'a> {
     }
 }
 
+/// Everything that holds of one question, in the order of names.
+#[derive(Debug)]
+pub(crate) struct Held<'a> {
+    /// The permits, be they overruled or not.
+    pub(crate) permits: Vec<&'a Rule>,
+    /// The forbids.
+    pub(crate) forbids: Vec<&'a Rule>,
+    /// What could not be evaluated.
+    pub(crate) broken: BTreeSet<RuleName>,
+}
+
 impl Policies {
     pub(crate) fn parse(text: &str, schema: &str, questions: Questions) -> Result<Self, PlaybookError> {
         let schema = read_schema(schema)?;
@@ -89,7 +100,7 @@ impl Policies {
             rules.insert(id, rule);
         }
         validate(&all, &schema, text)?;
-        Ok(Self { all, permits, rules, schema, questions, no_rule: name(0, NO_RULE)?, policy_error: name(0, POLICY_ERROR)? })
+        Ok(Self { all, permits, rules, schema, questions, no_rule: own(NO_RULE)?, policy_error: own(POLICY_ERROR)? })
     }
 
     /// Asks all three questions about a case that `of` makes by the schema.
@@ -124,6 +135,35 @@ impl Policies {
                 Answer { permit: self.first(permitted.diagnostics().reason()), forbid: reason }
             }
         }
+    }
+
+    /// All policies that hold of one request.
+    pub(crate) fn held(&self, request: &Request, entities: &Entities) -> Held<'_> {
+        let all = Authorizer::new().is_authorized(request, &self.all, entities);
+        let permitted = Authorizer::new().is_authorized(request, &self.permits, entities);
+        let broken = all.diagnostics().errors().map(|AuthorizationError::PolicyEvaluationError(error)| error.policy_id());
+        Held {
+            permits: self.those(permitted.diagnostics().reason()),
+            // Cedar's reasons for a yes are permits.
+            forbids: if all.decision() == Ruling::Deny { self.those(all.diagnostics().reason()) } else { Vec::new() },
+            broken: self.those(broken).into_iter().map(|rule| rule.name.clone()).collect(),
+        }
+    }
+
+    fn those<'p>(&self, ids: impl Iterator<Item = &'p PolicyId>) -> Vec<&Rule> {
+        let mut rules: Vec<_> = ids.filter_map(|id| self.rules.get(id)).collect();
+        rules.sort_by(|one, other| one.name.cmp(&other.name));
+        rules
+    }
+
+    /// What they are all called.
+    pub(crate) fn all_names(&self) -> BTreeSet<RuleName> {
+        self.rules.values().map(|rule| rule.name.clone()).collect()
+    }
+
+    /// Each policy, with its name, in the order of names.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&Rule, &Policy)> {
+        self.rules.iter().filter_map(|(id, rule)| Some((rule, self.all.policy(id)?)))
     }
 
     /// What requests are made by.
@@ -166,7 +206,7 @@ fn read(text: &str) -> Result<Vec<(usize, Policy)>, PlaybookError> {
 fn rule(number: usize, policy: &Policy) -> Result<Rule, PlaybookError> {
     let id = policy.annotation("id").ok_or(PlaybookError::NoId { number })?;
     let name = name(number, id)?;
-    if id == NO_RULE || id == POLICY_ERROR {
+    if [NO_RULE, POLICY_ERROR, OTHER_CLASS, TOO_LONG, TOO_SHORT].contains(&id) {
         return Err(PlaybookError::ReservedId { number, id: id.to_owned() });
     }
     let reason = policy.annotation("reason").unwrap_or_default();
@@ -174,6 +214,11 @@ fn rule(number: usize, policy: &Policy) -> Result<Rule, PlaybookError> {
         return Err(PlaybookError::NoReason { id: id.to_owned() });
     }
     Ok(Rule { name, reason: reason.to_owned() })
+}
+
+/// A rule of Cordon's own.
+pub(crate) fn own(id: &str) -> Result<RuleName, PlaybookError> {
+    name(0, id)
 }
 
 fn name(number: usize, id: &str) -> Result<RuleName, PlaybookError> {

@@ -159,8 +159,8 @@ impl Table {
                     return refuse(format!("`{field}` is empty: a responder needs it"));
                 }
             }
-            if matches!(row.mitigation, Mitigation::RevokeCredential | Mitigation::ReleaseRevocation) {
-                return refuse("credentials are not revoked or released by this table: use `isolate-instance` or `none`".into());
+            if !matches!(row.mitigation, Mitigation::IsolateInstance | Mitigation::None) {
+                return refuse("this table isolates instances and does nothing else: use `isolate-instance` or `none`".into());
             }
             for pattern in &row.findings {
                 let kinds = parts(&pattern.0).map(|pattern| known.iter().filter(move |kind| fits(pattern, **kind)));

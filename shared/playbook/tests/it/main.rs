@@ -1,6 +1,7 @@
 //! The shipped playbook and the reader, from outside.
 #![expect(clippy::unwrap_used, reason = "a test's helper may fail the test")]
 
+mod access;
 mod decisions;
 mod properties;
 mod refusals;
