@@ -100,7 +100,7 @@ pub enum PlaybookError {
         what: String,
     },
     /// The entitlements are not what they should be.
-    #[error("the entitlements do not parse: {what}")]
+    #[error("entitlements.json: {what}")]
     Entitlements {
         /// What is wrong, with the line.
         what: String,

@@ -46,8 +46,10 @@ impl Names {
         let mut attributes =
             HashMap::from([("name".to_owned(), text(&name)), ("barred".to_owned(), Value::new_bool(actor.barred))]);
         let kind = if actor.person {
-            attributes.insert("permissionSet".to_owned(), text(actor.permission_set.as_deref().unwrap_or_default()));
-            attributes.insert("groups".to_owned(), set(actor.groups.iter().map(|group| format!("group/{group}"))));
+            // Identity Center's sets have no slash; `group/oncall` would be taken for the group.
+            let permission_set = actor.permission_set.as_deref().filter(|set| !set.contains('/'));
+            attributes.insert("permissionSet".to_owned(), text(permission_set.unwrap_or_default()));
+            attributes.insert("groups".to_owned(), several(actor.groups.iter().map(|group| format!("group/{group}"))));
             &self.person
         } else {
             attributes.insert("callsItself".to_owned(), text(&lower(actor.calls_itself.as_deref().unwrap_or_default())));
@@ -61,8 +63,8 @@ impl Names {
             ("role".to_owned(), text(offer.role.as_str())),
             ("requester".to_owned(), text(&lower(&asked.requester))),
             ("requesterCallsItself".to_owned(), text(&lower(asked.requester_calls_itself.as_deref().unwrap_or_default()))),
-            ("requesters".to_owned(), set(offer.requesters.iter().cloned())),
-            ("approvers".to_owned(), set(offer.approvers.iter().cloned())),
+            ("requesters".to_owned(), several(offer.requesters.iter().cloned())),
+            ("approvers".to_owned(), several(offer.approvers.iter().cloned())),
             ("ticketNeeded".to_owned(), Value::new_bool(offer.ticket)),
         ]);
         if let Some(network) = &offer.approve_from {
@@ -102,7 +104,7 @@ fn text(text: &str) -> Value {
     Value::new_string(text.to_owned())
 }
 
-fn set(names: impl Iterator<Item = String>) -> Value {
+fn several(names: impl Iterator<Item = String>) -> Value {
     Value::new_set(names.map(Value::new_string))
 }
 

@@ -95,14 +95,23 @@ fn the_table() {
 #[test]
 fn no_reason_looks_like_a_secret() {
     let redactor = redact::Redactor::new(&redact::Config::default()).unwrap();
-    let files =
-        [include_str!("../../../../infra/policies/quarantine.cedar"), include_str!("../../../../infra/policies/revoke.cedar")];
+    let files = [
+        include_str!("../../../../infra/policies/quarantine.cedar"),
+        include_str!("../../../../infra/policies/revoke.cedar"),
+        include_str!("../../../../infra/policies/release.cedar"),
+        include_str!("../../../../infra/policies/access/access.cedar"),
+    ];
     let reasons = files.into_iter().flat_map(|file| file.split("@reason(\"").skip(1));
     let mut seen = 0;
     for reason in reasons.map(|rest| rest.split("\")").next().unwrap()) {
-        for mitigation in
-            [Mitigation::IsolateInstance, Mitigation::RevokeCredential, Mitigation::ReleaseRevocation, Mitigation::None]
-        {
+        for mitigation in [
+            Mitigation::IsolateInstance,
+            Mitigation::RevokeCredential,
+            Mitigation::ReleaseRevocation,
+            Mitigation::GrantAccess,
+            Mitigation::EndAccess,
+            Mitigation::None,
+        ] {
             for verdict in [Verdict::Do, Verdict::AskHuman, Verdict::NotifyOnly] {
                 let rule: ids::RuleName = "a-rule".parse().unwrap();
                 let reason = reason.to_owned();

@@ -1,5 +1,9 @@
 //! The playbook for access, from outside.
 
+mod decisions;
+mod mistakes;
+mod properties;
+mod refusals;
 mod shipped;
 
 use std::collections::BTreeSet;
