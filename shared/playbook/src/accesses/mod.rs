@@ -136,21 +136,24 @@ pub struct AccessActor {
     pub permission_set: Option<String>,
     /// The groups of a person, by their bare names.
     pub groups: BTreeSet<String>,
-    /// What a role's session calls itself, as a person's name.
+    /// What a token or a role's session calls them, as a person's name. It counts against them only.
     pub calls_itself: Option<String>,
     /// A finding is about them.
     pub barred: bool,
 }
 
 impl AccessActor {
-    /// Somebody whom the door has recognised, without groups.
+    /// Somebody whom the door has recognised.
     #[must_use]
     pub fn of(who: &Who, barred: bool) -> Self {
         Self {
             name: who.id(),
-            person: who.person().is_some(),
+            person: who.is_person(),
             permission_set: who.person().map(|person| person.permission_set.clone()),
-            groups: BTreeSet::new(),
+            groups: match who {
+                Who::Subject(subject) => subject.groups.iter().cloned().collect(),
+                Who::Person(_) | Who::Role { .. } => BTreeSet::new(),
+            },
             calls_itself: who.calls_itself(),
             barred,
         }
@@ -164,7 +167,7 @@ pub struct AccessAsked {
     pub entitlement: EntitlementName,
     /// For whom, by the same kind of name.
     pub requester: String,
-    /// What a role's session called itself when it asked, as a person's name.
+    /// What a token or a role's session called them when they asked, as a person's name.
     pub requester_calls_itself: Option<String>,
     /// For how long.
     pub seconds: u32,

@@ -201,9 +201,15 @@ fn one_name(field: &str, name: &str, roles: bool) -> Result<String, String> {
         (1..=64).contains(&part.len())
             && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'=' | b',' | b'.' | b'@' | b'_' | b'-'))
     };
+    // Identity providers call their groups as they like: `/staff/oncall`.
+    if name
+        .strip_prefix("group/")
+        .is_some_and(|group| (1..=255).contains(&group.len()) && group.bytes().all(|b| b.is_ascii_graphic()))
+    {
+        return Ok(name.to_owned());
+    }
     match name.split('/').collect::<Vec<_>>().as_slice() {
         [set] if plain(set) => Ok(name.to_owned()),
-        ["group", group] if plain(group) => Ok(name.to_owned()),
         ["role" | "user", account, role] if account.parse::<AccountId>().is_ok() && plain(role) => {
             // As people and roles are compared: IAM has no two names that differ in case only.
             if roles { Ok(name.to_ascii_lowercase()) } else { Err(format!("`{name}` in `{field}`: a role never approves")) }

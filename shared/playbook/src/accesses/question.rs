@@ -43,8 +43,12 @@ impl Names {
         schema: &Schema,
     ) -> Result<(Request, Entities), Box<dyn Error>> {
         let name = lower(&actor.name);
-        let mut attributes =
-            HashMap::from([("name".to_owned(), text(&name)), ("barred".to_owned(), Value::new_bool(actor.barred))]);
+        let calls_itself = lower(actor.calls_itself.as_deref().unwrap_or_default());
+        let mut attributes = HashMap::from([
+            ("name".to_owned(), text(&name)),
+            ("callsItself".to_owned(), text(&calls_itself)),
+            ("barred".to_owned(), Value::new_bool(actor.barred)),
+        ]);
         let kind = if actor.person {
             // Identity Center's sets have no slash; `group/oncall` would be taken for the group.
             let permission_set = actor.permission_set.as_deref().filter(|set| !set.contains('/'));
@@ -52,7 +56,6 @@ impl Names {
             attributes.insert("groups".to_owned(), several(actor.groups.iter().map(|group| format!("group/{group}"))));
             &self.person
         } else {
-            attributes.insert("callsItself".to_owned(), text(&lower(actor.calls_itself.as_deref().unwrap_or_default())));
             &self.caller
         };
         let principal = uid(kind, &name);
@@ -108,9 +111,9 @@ fn several(names: impl Iterator<Item = String>) -> Value {
     Value::new_set(names.map(Value::new_string))
 }
 
-/// As people and roles are compared: `Alice` is no second person.
+/// As people and roles are compared: `Alice` is no second person. A provider's subjects differ in their letters' case, so they stay as they are.
 fn lower(name: &str) -> String {
-    name.to_ascii_lowercase()
+    if name.starts_with("subject/") { name.to_owned() } else { name.to_ascii_lowercase() }
 }
 
 /// The clock and the day of the week, in UTC.

@@ -22,10 +22,10 @@ fn a_broader_permit_does_not_let_anyone_approve_their_own() {
                 }
                 let through = AccessAsked { requester_calls_itself: Some(CAROL.to_owned()), ..asked(entitlement, CI) };
                 let said = decide(playbook, act, &person(CAROL, "Security"), &through).decision;
-                assert_eq!((said.verdict, said.rule.as_str()), (Verdict::NotifyOnly, "nobody-approves-through-a-role"));
+                assert_eq!((said.verdict, said.rule.as_str()), (Verdict::NotifyOnly, "nobody-approves-for-a-namesake"));
                 // A role that she has assumed, for her own; and the role itself.
                 let said = decide(playbook, act, &role("role/123456789012/admin", ALICE), &asked(entitlement, ALICE)).decision;
-                assert_eq!((said.verdict, said.rule.as_str()), (Verdict::NotifyOnly, "nobody-approves-from-a-role"));
+                assert_eq!((said.verdict, said.rule.as_str()), (Verdict::NotifyOnly, "nobody-approves-as-a-namesake"));
                 assert_eq!(decide(playbook, act, &role(CI, CAROL), &through).decision.verdict, Verdict::NotifyOnly);
             }
         }
@@ -40,7 +40,7 @@ fn the_same_person_in_capital_letters_is_no_second_person() {
     let shouted = person("PERSON/ALICE@EXAMPLE.COM", "Security");
     assert_eq!(says(AccessAct::Approve, &shouted, &asked("prod-read", ALICE)), no("nobody-approves-their-own"));
     let through = AccessAsked { requester_calls_itself: Some("person/Carol@Example.com".to_owned()), ..asked("prod-deploy", CI) };
-    assert_eq!(says(AccessAct::Approve, &person(CAROL, "Security"), &through), no("nobody-approves-through-a-role"));
+    assert_eq!(says(AccessAct::Approve, &person(CAROL, "Security"), &through), no("nobody-approves-for-a-namesake"));
     // A role in capital letters is the role that is on the list, and no other.
     assert_eq!(says(AccessAct::Request, &role("role/123456789012/CI", BOB), &asked("prod-deploy", CI)).0, Verdict::AskHuman);
 }
@@ -208,4 +208,66 @@ fn an_actor_is_made_of_what_the_door_has_recognised() {
     assert_eq!(of("AWSReservedSSO_Developer_0123456789abcdef"), person(ALICE, "Developer"));
     let expected = AccessActor { permission_set: None, groups: [].into(), ..role("role/210987654321/ci", ALICE) };
     assert_eq!(of("ci"), expected);
+    let who = by_token("00u1aB", Some("Alice@Example.com"), &["sg-1"]);
+    let actor = AccessActor::of(&who, true);
+    let expected = AccessActor {
+        name: "subject/https://idp.example/00u1aB".to_owned(),
+        permission_set: None,
+        groups: ["sg-1".to_owned()].into(),
+        calls_itself: Some(ALICE.to_owned()),
+        barred: true,
+        ..person("", "")
+    };
+    assert_eq!(actor, expected);
+}
+
+/// Somebody whom an identity provider's token names.
+fn by_token(subject: &str, email: Option<&str>, groups: &[&str]) -> people::Who {
+    let provider = people::Provider {
+        issuer: "https://idp.example".to_owned(),
+        name_claim: "email".to_owned(),
+        groups_claim: Some("groups".to_owned()),
+    };
+    let claims = serde_json::json!({"iss": "https://idp.example", "sub": subject, "email": email, "groups": groups});
+    provider.who(claims.as_object().unwrap()).unwrap()
+}
+
+/// One person came by two ways in, and was two.
+#[test]
+fn nobody_is_a_second_person_by_another_way_in() {
+    let playbook = changed("\"approvers\": [\"Security\"]", "\"approvers\": [\"Security\", \"group//staff/security\"]");
+    let alice = AccessActor::of(&by_token("00u1aB", Some("Alice@Example.com"), &["/staff/security"]), false);
+    let carol = AccessActor::of(&by_token("00u9xY", Some("carol@example.com"), &["/staff/security"]), false);
+    let nobody = AccessActor::of(&by_token("00u5nN", None, &["/staff/security"]), false);
+    let by =
+        |actor: &AccessActor| AccessAsked { requester_calls_itself: actor.calls_itself.clone(), ..asked("prod-read", &actor.name) };
+    let approves = |actor: &AccessActor, asked: &AccessAsked| {
+        let said = decide(&playbook, AccessAct::Approve, actor, asked).decision;
+        assert_eq!(decide(&playbook, AccessAct::Review, actor, asked).decision.verdict, said.verdict);
+        said.rule.to_string()
+    };
+    // By the token what was asked for by Identity Center, the other way round, through a role, and by a second token.
+    assert_eq!(approves(&alice, &by(&person(ALICE, "Developer"))), "nobody-approves-as-a-namesake");
+    assert_eq!(approves(&person(ALICE, "Security"), &by(&alice)), "nobody-approves-for-a-namesake");
+    assert_eq!(approves(&alice, &by(&role(CI, ALICE))), "nobody-approves-as-a-namesake");
+    let again = AccessActor { name: "subject/https://other.example/7".to_owned(), ..alice.clone() };
+    assert_eq!(approves(&again, &by(&alice)), "nobody-approves-as-a-namesake");
+    for own in [&alice, &nobody] {
+        assert!(approves(own, &by(own)).starts_with("nobody-approves-"), "{own:?}");
+    }
+    // Who has no name is nobody's namesake.
+    for (actor, asked) in [(&carol, by(&alice)), (&nobody, by(&alice)), (&carol, by(&nobody)), (&alice, by(&nobody))] {
+        assert_eq!(approves(actor, &asked), "approver-approves", "{actor:?}");
+    }
+}
+
+/// A provider's subjects differ in the case of their letters: one of them was taken for the other.
+#[test]
+fn two_subjects_that_differ_in_their_letters_case_are_two_people() {
+    let one = AccessActor::of(&by_token("00u1aB", None, &[]), false);
+    let other = AccessActor::of(&by_token("00u1AB", None, &[]), false);
+    let own = asked("prod-read", &one.name);
+    assert_eq!(says(AccessAct::Fetch, &one, &own).0, Verdict::Do);
+    assert_eq!(says(AccessAct::Fetch, &other, &own), no("only-for-oneself"));
+    assert_eq!(says(AccessAct::Show, &other, &own), no("no-rule"));
 }
