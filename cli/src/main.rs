@@ -1,5 +1,7 @@
 //! `cordon`: what a responder, an approver or an auditor types.
 
+mod access;
+mod access_command;
 mod archive_command;
 mod aws;
 mod completeness_command;
@@ -13,6 +15,7 @@ mod release_command;
 mod report_command;
 mod revoke_command;
 mod run_command;
+mod signed;
 mod source;
 mod spool;
 mod tokens;
@@ -35,6 +38,8 @@ struct Cordon {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(subcommand)]
+    Access(access_command::Access),
     /// Check what was recorded, and record what you run.
     #[command(subcommand)]
     Evidence(evidence_command::Evidence),
@@ -53,6 +58,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cordon::parse().command {
+        Command::Access(command) => access_command::run(&command),
         Command::Evidence(command) => evidence_command::run(&command),
         Command::Plan(command) => plan_command::run(&command),
         Command::Prepare(command) => function::prepare(&command),

@@ -3,24 +3,14 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, anyhow, bail};
-use aws_credential_types::provider::ProvideCredentials as _;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use ids::{IncidentId, Sha256};
-use outside::{Address, Http, HttpRequest, SdkBody};
 use plan::release::Proposal;
 use serde_json::{Value, json};
 
-use crate::aws;
-
-/// No answer of the API is longer.
-const LARGEST_ANSWER: usize = 1024 * 1024;
-/// API Gateway waits half a minute for the function.
-const PATIENCE: Duration = Duration::from_secs(35);
+use crate::signed::{Asked, open, printable};
 
 /// Undo a revocation, with a second person: ask, look, approve, deny.
 ///
@@ -119,7 +109,9 @@ pub(crate) fn run(command: &Release) -> anyhow::Result<ExitCode> {
             (api, "POST", path(incident, "/denial"), Some(json!({ "reason": reason })))
         }
     };
-    let answer = call(api, method, &path, body.as_ref())?;
+    let (runtime, service) = open(api.address.as_deref(), "ReleaseApi")?;
+    let asked = Asked { method, path: &path, idempotency_key: None, body: body.as_ref() };
+    let answer = runtime.block_on(service.ask(asked))?;
     checked(&answer)?;
     let text = if api.json { serde_json::to_string_pretty(&answer)? + "\n" } else { words(&answer) };
     std::io::stdout().write_all(text.as_bytes()).context("could not write the answer")?;
@@ -132,67 +124,6 @@ pub(crate) fn run(command: &Release) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!good)))
 }
 
-/// A request that is signed for this address and sent there, and nowhere else: no answer is followed.
-fn call(api: &Api, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-    let Some(address) = &api.address else { bail!("which API? Give --api URL (the stack's output `ReleaseApi`)") };
-    let address: Address = address.parse().map_err(|()| anyhow!("`{address}` is no https:// address"))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("could not start")?;
-    let answer = runtime.block_on(async {
-        let request = signed(&address, method, path, body).await?;
-        let http = Http::by_environment(address.is_tls());
-        let answer = tokio::time::timeout(PATIENCE, http.ask(request, LARGEST_ANSWER)).await;
-        let answer = answer.map_err(|_| anyhow!("`{address}` did not answer in time"))?;
-        answer.map_err(|failure| match failure {
-            outside::Failure::Broken(_) => {
-                anyhow!("`{address}` could not be reached: is it the output `ReleaseApi`, and is there a way to it?")
-            }
-            outside::Failure::TooLong => anyhow!("`{address}` answers more than this API does"),
-        })
-    })?;
-    let status = answer.status;
-    let said: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
-    match status {
-        200..=299 if said.is_object() => Ok(said),
-        200..=299 => bail!("`{address}` does not answer as this API does"),
-        300..=399 => bail!("`{address}` answers with a redirection ({status}), and a signed request goes nowhere else"),
-        _ => {
-            let detail = said.get("detail").or(said.get("message")).and_then(Value::as_str).map(printable);
-            bail!("{} ({status})", detail.unwrap_or_else(|| "refused without a reason".to_owned()))
-        }
-    }
-}
-
-async fn signed(address: &Address, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<HttpRequest> {
-    let config = aws::config().await?;
-    let region = config.region().map(ToString::to_string).unwrap_or_default();
-    // The SDK's own words are about its parts: what to do is the same whichever failed.
-    let none = || anyhow!("no AWS credentials were found: set AWS_PROFILE, or sign in with `aws sso login`");
-    let provider = config.credentials_provider().ok_or_else(none)?;
-    let credentials = provider.provide_credentials().await.map_err(|_| none())?;
-    let (uri, bytes) = (format!("{address}{path}"), body.map(Value::to_string).unwrap_or_default().into_bytes());
-    let identity = credentials.into();
-    let parameters = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(&region)
-        .name("execute-api")
-        .time(SystemTime::now())
-        .settings(SigningSettings::default())
-        .build()
-        .context("the request cannot be signed")?;
-    let headers = [("content-type", "application/json")];
-    let signable = SignableRequest::new(method, &uri, headers.iter().copied(), SignableBody::Bytes(&bytes));
-    let (instructions, _) = sign(signable.context("the request cannot be signed")?, &parameters.into())
-        .context("the request cannot be signed")?
-        .into_parts();
-    let mut request = HttpRequest::new(SdkBody::from(bytes));
-    request.set_method(method).map_err(|error| anyhow!("the request cannot be made: {error}"))?;
-    request.set_uri(uri.as_str()).map_err(|error| anyhow!("the request cannot be made: {error}"))?;
-    for (name, value) in headers.iter().copied().chain(instructions.headers()) {
-        request.headers_mut().insert(name.to_owned(), value.to_owned());
-    }
-    Ok(request)
-}
-
 /// What is shown has to be what the digest stands for: it is computed again here.
 fn checked(answer: &Value) -> anyhow::Result<()> {
     let proposal = answer.get("proposal").cloned().context("the answer proposes nothing")?;
@@ -202,10 +133,6 @@ fn checked(answer: &Value) -> anyhow::Result<()> {
         bail!("the digest in the answer is not that of what it proposes: approve nothing, and look at the function");
     }
     Ok(())
-}
-
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// An answer for people.

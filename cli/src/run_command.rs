@@ -96,7 +96,7 @@ pub(crate) struct Run {
     command: Vec<OsString>,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text.parse().map_err(|_| "expected a duration such as 90s, 30m or 24h".to_owned())?;
     Duration::try_from(span).map_err(|_| "expected a duration that is not negative".to_owned())
 }
