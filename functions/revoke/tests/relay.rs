@@ -60,7 +60,9 @@ async fn refusal(event: &Value, through: &str, store: &Memory) -> Option<String>
     });
     let codes: Vec<_> = bodies.map(|body| body.refused.refusal.code().to_owned()).collect();
     assert_eq!(codes.len(), usize::from(answer.outcome == Said::Refused), "{answer:?} {codes:?}");
-    assert_eq!(answer.attention == Attention::Page, codes == ["not_relayed"], "{answer:?}");
+    if let [code] = codes.as_slice() {
+        assert_eq!(answer.attention == Attention::Page, code == "not_relayed", "{answer:?}");
+    }
     codes.into_iter().next()
 }
 
