@@ -29,7 +29,7 @@ check: $(CARGO_DENY) ## Format, lints, dependency rules, docs, template: what CI
 	else echo "note: advisories were not checked: their database cannot be reached from here"; fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 	@# Asks no AWS: the Region only tells the linter which resource types there are.
-	@venv=$$(python3 tests/local-aws/venvs.py tools) && SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 "$$venv/bin/sam" validate --lint && "$$venv/bin/cfn-lint" infra/member.yaml
+	@venv=$$(python3 tests/local-aws/venvs.py tools) && SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 "$$venv/bin/sam" validate --lint && "$$venv/bin/cfn-lint" infra/member.yaml infra/target.yaml infra/github.yaml
 
 drill: ## The whole story on a local AWS: a finding, a sealed machine, a proof
 	@python3 tests/local-aws/drill.py

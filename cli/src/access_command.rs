@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::access::keys::{Keep, Kept, Keys};
 use crate::access::request::Wish;
-use crate::access::shown::{checked, entitlements};
-use crate::access::{console, credentials, request};
+use crate::access::shown::{checked, entitlements, read};
+use crate::access::{check, console, credentials, request};
 use crate::run_command::duration;
 use crate::signed::{Api as Service, Asked, Failure, open, open_as};
 
@@ -42,6 +42,17 @@ Examples:
   cordon access exec gr-0123456789abcdef0123 -- aws s3 ls
   cordon access return gr-0123456789abcdef0123")]
 pub(crate) enum Access {
+    /// Explain what the policies say that this program was built with: which hold, which do not, and why. Nobody is asked.
+    #[command(after_long_help = "\
+Exit codes:
+  0  they allow it, perhaps once it is approved
+  1  they do not, or there is no such entitlement
+  2  wrong arguments
+
+Examples:
+  cordon access check prod-read --as person/alice@example.com --permission-set Developer --act request --for 30m
+  cordon access check prod-read --as person/bob@example.com --permission-set Security --act approve --requester person/alice@example.com")]
+    Check(check::Check),
     /// Show what you may ask for, and who can approve it.
     Entitlements(ApiAlone),
     /// Ask for access, and wait until it is there.
@@ -96,7 +107,7 @@ In ~/.aws/config:
 
 #[derive(Debug, Args)]
 struct Api {
-    /// The API's address (the stack's output `AccessApi`). Without it, the one where the grant was asked for.
+    /// The API's address (the stack's output `AccessApi`). Not needed for a grant whose key is kept here: it was asked for there.
     #[arg(long = "api", value_name = "URL", env = "CORDON_ACCESS_API")]
     address: Option<String>,
 }
@@ -228,7 +239,7 @@ pub(crate) struct Console {
 /// The stack's output that has the API's address.
 const OUTPUT: &str = "AccessApi";
 
-fn seconds(text: &str) -> Result<u32, String> {
+pub(crate) fn seconds(text: &str) -> Result<u32, String> {
     let whole = duration(text)?;
     let seconds = u32::try_from(whole.as_secs()).ok().filter(|seconds| *seconds > 0 && whole.subsec_nanos() == 0);
     seconds.ok_or_else(|| "expected whole seconds, such as 30m or 1h".to_owned())
@@ -236,6 +247,7 @@ fn seconds(text: &str) -> Result<u32, String> {
 
 pub(crate) fn run(command: &Access) -> anyhow::Result<ExitCode> {
     match command {
+        Access::Check(arguments) => check::run(arguments),
         Access::Entitlements(ApiAlone { api, json }) => {
             let (runtime, service) = open(api.address.as_deref(), OUTPUT)?;
             let answer = runtime.block_on(service.ask(Asked::get("/entitlements")))?;
@@ -341,7 +353,7 @@ fn list(api: &Api, json: bool) -> anyhow::Result<ExitCode> {
     let mut text = String::new();
     let mut good = true;
     for grant in grants {
-        match checked(grant, None) {
+        match read(grant, None) {
             Ok(shown) => text += &(shown.summary() + "\n"),
             Err(error) => {
                 good = false;

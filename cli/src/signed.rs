@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, anyhow, bail};
@@ -10,8 +11,11 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
+use ids::Timestamp;
 use outside::{Address, Http, HttpRequest, SdkBody};
+use serde::Deserialize;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::aws;
 
@@ -37,6 +41,7 @@ pub(crate) struct Api {
     output: &'static str,
     config: SdkConfig,
     region: String,
+    profile: Option<String>,
     http: Http,
     credentials: RefCell<Option<Credentials>>,
 }
@@ -84,6 +89,11 @@ impl Failure {
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
         }
     }
+
+    /// Whether it is not the time for this yet, or not any more.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Refused { status: 409, .. })
+    }
 }
 
 impl fmt::Display for Failure {
@@ -108,10 +118,11 @@ impl Api {
     ///
     /// # Errors
     /// If `config` has no Region.
-    pub(crate) fn new(address: Address, output: &'static str, config: SdkConfig) -> anyhow::Result<Self> {
+    fn new(address: Address, output: &'static str, config: SdkConfig, profile: Option<&str>) -> anyhow::Result<Self> {
         let region = config.region().map(ToString::to_string).context("which Region?")?;
         let http = Http::by_environment(address.is_tls());
-        Ok(Self { address, output, config, region, http, credentials: RefCell::new(None) })
+        let profile = profile.map(ToOwned::to_owned);
+        Ok(Self { address, output, config, region, profile, http, credentials: RefCell::new(None) })
     }
 
     /// The Region that requests are signed for.
@@ -163,7 +174,10 @@ impl Api {
         // The SDK's own words are about its parts: what to do is the same whichever failed.
         let none = || anyhow!("no AWS credentials were found: set AWS_PROFILE, or sign in with `aws sso login`");
         let provider = self.config.credentials_provider().ok_or_else(none)?;
-        let found = provider.provide_credentials().await.map_err(|_| none())?;
+        let found = match provider.provide_credentials().await {
+            Ok(found) => found,
+            Err(_) => from_aws_cli(self.profile.as_deref()).ok_or_else(none)?,
+        };
         self.credentials.replace(Some(found.clone()));
         Ok(found)
     }
@@ -214,7 +228,39 @@ pub(crate) fn open_as(
     let address = address(given, output)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("could not start")?;
     let config = runtime.block_on(aws::config_of(profile, region))?;
-    Ok((runtime, Api::new(address, output, config)?))
+    Ok((runtime, Api::new(address, output, config, profile)?))
+}
+
+/// Set for the AWS CLI that is asked, so that a profile whose `credential_process` is this program does not ask it again, and so on.
+const ASKING: &str = "CORDON_ASKS_AWS_CLI";
+
+/// What `aws configure export-credentials` prints: the same as a `credential_process`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Exported {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: Option<String>,
+    expiration: Option<Timestamp>,
+}
+
+/// The credentials that the AWS CLI has for a profile, in whichever way: the SDK's ways to Identity Center are not built in, since every function
+/// would carry them.
+fn from_aws_cli(profile: Option<&str>) -> Option<Credentials> {
+    if std::env::var_os(ASKING).is_some() {
+        return None;
+    }
+    let mut aws = Command::new("aws");
+    aws.args(["configure", "export-credentials", "--format", "process"]).env(ASKING, "1");
+    aws.args(profile.map(|profile| format!("--profile={profile}")));
+    // What it says on standard error is for the person: that they have to sign in again, and how.
+    let asked = aws.stdin(Stdio::null()).stderr(Stdio::inherit()).output().ok().filter(|asked| asked.status.success())?;
+    let text = Zeroizing::new(asked.stdout);
+    let Exported { access_key_id, secret_access_key, session_token, expiration } = serde_json::from_slice(&text).ok()?;
+    let expiry = expiration
+        .and_then(|end| u64::try_from(end.millis()).ok())
+        .map(|millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis));
+    Some(Credentials::new(access_key_id, secret_access_key, session_token, expiry, "aws configure export-credentials"))
 }
 
 /// What somebody else wrote, fit for a terminal: on one line, and nothing in it that moves the cursor, hides, or turns the writing around

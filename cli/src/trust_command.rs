@@ -22,7 +22,7 @@ use crate::source::Store;
 /// Every function that signs, with its key in KMS: what a keyring begins with. A macro, because help is put together at compile time.
 macro_rules! every_signer {
     () => {
-        "quarantine=KEY_ARN revoke=KEY_ARN release=KEY_ARN seal=KEY_ARN"
+        "quarantine=KEY_ARN revoke=KEY_ARN release=KEY_ARN access=KEY_ARN mint=KEY_ARN reconcile=KEY_ARN seal=KEY_ARN"
     };
 }
 

@@ -1,7 +1,7 @@
 //! `cordon access`: keys of one request each, grants that are believed by their digest, and credentials that nobody else sees.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -22,6 +22,8 @@ use tempfile::TempDir;
 const GRANT: &str = "gr-0123456789abcdef0123";
 /// In every secret here, so that one search finds any of them. No scanner takes it for one.
 const PLANTED: &str = "pLaNtEd9ZkR3mXw5TfY1nLc8VhJ2pG";
+/// Its first letters, for what may have been cut.
+const NEEDLE: &str = "pLaNtEd9";
 const PASSPHRASE: &str = "correct horse, for a test";
 
 #[derive(Debug, Clone)]
@@ -115,8 +117,12 @@ fn talk(mut stream: TcpStream, log: &Mutex<Vec<Request>>, answer: &dyn Fn(&Reque
     }
 }
 
+/// As the server has its digest; it shows it in another order.
+const POLICY: &str =
+    r#"{"Version":"2012-10-17","Statement":[{"Sid":"Read","Effect":"Allow","Action":"s3:GetObject","Resource":"*"}]}"#;
+
 fn policy() -> Value {
-    json!({ "Version": "2012-10-17", "Statement": [{ "Sid": "Read", "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*" }] })
+    serde_json::from_str(POLICY).unwrap()
 }
 
 fn terms(recipient: &str, wish: &Value) -> Value {
@@ -124,7 +130,7 @@ fn terms(recipient: &str, wish: &Value) -> Value {
         "format": "cordon/grant/terms/v1",
         "requester": { "kind": "person", "name": "alice@example.com", "permission_set": "Developer", "account": "123456789012" },
         "entitlement": wish["entitlement"], "class": { "kind": "approved", "needed": 2 },
-        "role": "arn:aws:iam::123456789012:role/jit/prod-read", "session_policy": Sha256::of(policy().to_string().as_bytes()),
+        "role": "arn:aws:iam::123456789012:role/jit/prod-read", "session_policy": Sha256::of(POLICY.as_bytes()),
         "seconds": wish["seconds"], "session_seconds": 900, "reason": wish["reason"], "recipient": recipient, "policies": "0".repeat(64),
     });
     if !wish["ticket"].is_null() {
@@ -158,6 +164,15 @@ fn shown(state: &str, terms: &Value) -> Value {
     };
     shown.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     shown
+}
+
+/// A grant as lists have it.
+fn brief(state: &str, terms: &Value) -> Value {
+    let mut brief = shown(state, terms);
+    for more in ["session_policy", "approvers", "approvals", "not_counted", "records"] {
+        brief.as_object_mut().unwrap().remove(more);
+    }
+    brief
 }
 
 fn bob() -> Value {
@@ -262,12 +277,12 @@ impl Desk {
         let said = Said { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) };
         let files = everything(self.0.path());
         for quiet in [&said.stderr, &files] {
-            for secret in [&PLANTED[..8], "AGE-SECRET-KEY", PASSPHRASE, "panicked"] {
+            for secret in [NEEDLE, "AGE-SECRET-KEY", PASSPHRASE, "panicked"] {
                 assert!(!quiet.contains(secret), "{arguments:?} leaks {secret}: {quiet}");
             }
         }
         if !["credentials", "exec", "console"].contains(&arguments[0]) {
-            assert!(!said.stdout.contains(&PLANTED[..8]), "{arguments:?}: {}", said.stdout);
+            assert!(!said.stdout.contains(NEEDLE), "{arguments:?}: {}", said.stdout);
         }
         assert!(!said.all().contains(['\u{1b}', '\u{7}', '\r', '\u{202e}']), "{arguments:?}: {:?}", said.all());
         said
@@ -458,7 +473,7 @@ fn a_reason_is_sent_whole_or_not_at_all() {
 
 #[test]
 fn a_server_that_makes_something_else_of_it_is_not_followed() {
-    for (field, value) in [("seconds", json!(7200)), ("reason", json!("because")), ("entitlement", json!("prod-admin"))] {
+    for (field, value) in [("seconds", json!(7200)), ("ticket", json!("OPS-8")), ("entitlement", json!("prod-admin"))] {
         let stub = Stub::new(move |request| {
             let mut wish = request.json();
             wish[field] = value.clone();
@@ -505,7 +520,7 @@ fn a_request_that_may_have_arrived_keeps_its_key_until_its_grant_is_known() {
                 *log = Some(terms(request.json()["recipient"].as_str().unwrap(), &request.json()));
                 problem("502 Bad Gateway", "it broke on the way back")
             }
-            "GET /grants" => ok(&json!({ "grants": [shown("requested", log.as_ref().unwrap())] })),
+            "GET /grants" => ok(&json!({ "grants": [brief("requested", log.as_ref().unwrap())] })),
             _ => ok(&shown("ended", log.as_ref().unwrap())),
         }
     });
@@ -658,8 +673,8 @@ fn credentials_are_exactly_what_a_credential_process_prints() {
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
     let printed: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(printed, session);
-    let names: Vec<_> = printed.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(names, ["AccessKeyId", "Expiration", "SecretAccessKey", "SessionToken", "Version"]);
+    let fields: BTreeSet<_> = printed.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(fields, BTreeSet::from(["Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"]));
     assert_eq!(stub.lines(), [format!("GET /grants/{GRANT}/credentials")]);
 }
 
@@ -674,7 +689,10 @@ fn credentials_that_are_not_ours_are_refused() {
     };
     let damaged = {
         let mut given = given(&recipient, 1, &session(1, 900));
-        given["sealed"] = json!(given["sealed"].as_str().unwrap().replacen("X25519", "X25518", 1).replace('a', "b"));
+        // Its last bytes are lost on the way.
+        let mut lines: Vec<_> = given["sealed"].as_str().unwrap().lines().map(ToOwned::to_owned).collect();
+        lines.remove(lines.len() - 2);
+        given["sealed"] = json!(lines.join("\n") + "\n");
         given
     };
     let mut more = session(1, 900);
@@ -685,7 +703,7 @@ fn credentials_that_are_not_ours_are_refused() {
         (damaged, "are damaged"),
         (given(&recipient, 1, &more), "is not what a credential_process takes"),
         (given(&recipient, 1, &json!({ "Version": 1 })), "is not what a credential_process takes"),
-        (given(&recipient, 1, &session(1, -5)), "ended at"),
+        (given(&recipient, 1, &session(1, -5)), "has ended, and"),
         (json!({ "grant": GRANT, "serial": 1 }), "has no credentials"),
     ];
     for (answer, words) in cases {
@@ -729,6 +747,45 @@ fn credentials_that_end_soon_are_renewed_first() {
     let said = desk.runs(&["credentials", GRANT]);
     assert_eq!((said.code, serde_json::from_str::<Value>(&said.stdout).unwrap()), (Some(0), expected), "{}", said.stderr);
     assert!(said.stderr.contains("was not renewed: 600 seconds are left"), "{}", said.stderr);
+}
+
+/// Nobody has asked for a while: the API does not give what has ended.
+#[test]
+fn a_session_that_has_ended_is_replaced_while_its_grant_goes_on() {
+    let identity = Identity::generate();
+    let recipient = identity.to_public().to_string();
+    let (desk, terms, new) = (Desk::new(), terms(&recipient, &wish()), session(2, 900));
+    let (given, polls) = (given(&recipient, 2, &new), Mutex::new(0));
+    let stub = Stub::new(move |request| {
+        let mut polls = polls.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut active = shown("active", &terms);
+        active["credentials"] = json!({ "serial": 1, "expires": "2026-11-27T08:20:00.000Z" });
+        match request.target.rsplit('/').next() {
+            Some("renewal") => reply("202 Accepted", &active),
+            Some("credentials") if *polls < 2 => {
+                *polls += 1;
+                problem("409 Conflict", "session 1 ran out at 2026-11-27T08:20:00.000Z: renew it")
+            }
+            Some("credentials") => ok(&given),
+            _ => ok(&active),
+        }
+    });
+    desk.keeps(&identity, &stub.base);
+    let said = desk.runs(&["credentials", GRANT]);
+    assert_eq!((said.code, serde_json::from_str::<Value>(&said.stdout).unwrap()), (Some(0), new), "{}", said.stderr);
+    assert!(stub.lines().contains(&format!("POST /grants/{GRANT}/renewal")), "{:?}", stub.lines());
+}
+
+/// What looks like a secret is taken out of a reason by the server, and is no reason to stop.
+#[test]
+fn a_reason_that_the_server_has_redacted_is_shown_as_it_is_kept() {
+    let stub = Stub::new(|request| {
+        let mut wish = request.json();
+        wish["reason"] = json!("OPS-7: the key [REDACTED] is stuck");
+        ok(&shown("requested", &terms(request.json()["recipient"].as_str().unwrap(), &wish)))
+    });
+    let said = Desk::new().runs(&[&asking(&stub.base)[..], &["--no-wait"]].concat());
+    assert!(said.code == Some(0) && said.stdout.contains("because: OPS-7: the key [REDACTED] is stuck"), "{}", said.all());
 }
 
 #[test]
@@ -886,7 +943,7 @@ fn a_command_gets_the_session_in_its_environment_and_ends_as_it_does() {
     let output = desk.command(&["exec", GRANT, "--", "sh", "-c", "kill -TERM $$"]).output().unwrap();
     assert_eq!(output.status.signal(), Some(15));
     let said = desk.runs(&["exec", GRANT, "--", "sh", "-c", "tr '\\0' ' ' < /proc/$$/cmdline"]);
-    assert!(said.code == Some(0) && said.stdout.starts_with("sh -c") && !said.stdout.contains(&PLANTED[..8]), "{}", said.all());
+    assert!(said.code == Some(0) && said.stdout.starts_with("sh -c") && !said.stdout.contains(NEEDLE), "{}", said.all());
     let said = desk.runs(&["exec", GRANT, "--", "no-such-program-here"]);
     assert!(said.code == Some(127) && said.stderr.contains("`no-such-program-here` is not found"), "{}", said.all());
     assert_eq!(desk.runs(&["exec", GRANT, "--", "/"]).code, Some(126));
@@ -971,4 +1028,92 @@ fn an_api_has_to_be_named_and_only_tls_leaves_this_machine() {
         let said = Desk::new().runs(&arguments);
         assert!(said.code == Some(2) && said.stderr.contains(words), "{}", said.all());
     }
+}
+
+/// Offline: by the policies that are built in.
+#[test]
+fn a_decision_is_explained_by_the_policies_it_rests_on() {
+    let desk = Desk::new();
+    let check = |more: &[&str]| desk.runs(&[&["check", "prod-read"], more].concat());
+    let said = check(&["--as", "person/Alice@example.com", "--permission-set", "Developer", "--act", "request", "--for", "30m"]);
+    assert_eq!(said.code, Some(0), "{}", said.all());
+    assert!(
+        said.stdout.starts_with("request prod-read: yes, once it is approved\n") && said.stdout.contains("\n+ "),
+        "{}",
+        said.stdout
+    );
+
+    // Nobody approves their own, however they come.
+    let own = [
+        "--as",
+        "person/alice@example.com",
+        "--permission-set",
+        "Security",
+        "--act",
+        "approve",
+        "--requester",
+        "person/alice@example.com",
+    ];
+    let said = check(&own);
+    assert_eq!(said.code, Some(1), "{}", said.all());
+    assert!(said.stdout.starts_with("approve prod-read: no\n") && said.stdout.contains("\n- "), "{}", said.stdout);
+    let said = check(&[&own[..], &["--json"]].concat());
+    let answer: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!((&answer["allowed"], &answer["act"]), (&json!(false), &json!("approve")));
+
+    for (more, words) in [
+        (&["--as", "person/bob@example.com", "--permission-set", "Security", "--act", "approve"][..], "Give --requester"),
+        (&["--as", "alice", "--act", "request"], "expected person/NAME"),
+        (&["--as", "person/a", "--act", "steal"], "expected one of request, break-glass"),
+    ] {
+        let said = check(more);
+        assert!(said.code != Some(0) && said.stderr.contains(words), "{}", said.all());
+    }
+    let said = desk.runs(&["check", "no-such", "--as", "person/a", "--act", "request"]);
+    assert!(said.code == Some(1) && said.stderr.contains("there is no entitlement `no-such`"), "{}", said.all());
+}
+
+/// Identity Center's profiles, which are most people's, are the AWS CLI's to sign in with.
+#[test]
+fn who_is_signed_in_with_the_aws_cli_is_known_by_it() {
+    let desk = Desk::new();
+    let stub = Stub::new(|_| ok(&json!({ "entitlements": [] })));
+    let file = |name: &str, text: &str, mode: u32| {
+        let path = desk.0.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    };
+    let exported = json!({ "Version": 1, "AccessKeyId": "ASIAFROMTHECLI123456", "SecretAccessKey": "a secret", "SessionToken": "of-the-cli",
+        "Expiration": "2099-01-01T00:00:00+00:00" });
+    file("aws", &format!("#!/bin/sh\necho \"$@\" >> $XDG_STATE_HOME/asked\necho '{exported}'\n"), 0o755);
+    let config = file(
+        "config",
+        "[profile me]\nsso_start_url = https://x.awsapps.com/start\nsso_region = eu-central-1\nsso_account_id = 123456789012\nsso_role_name = Developer\n",
+        0o600,
+    );
+    let path = format!("{}:/usr/bin:/bin", desk.0.path().display());
+    let run = |asking: bool| {
+        let mut command = desk.command(&["entitlements", "--api", &stub.base]);
+        command
+            .env_remove("AWS_ACCESS_KEY_ID")
+            .env_remove("AWS_SECRET_ACCESS_KEY")
+            .env_remove("AWS_SESSION_TOKEN")
+            .env("PATH", &path);
+        command.env("AWS_PROFILE", "me").env("AWS_CONFIG_FILE", &config);
+        if asking {
+            command.env("CORDON_ASKS_AWS_CLI", "1");
+        }
+        desk.said(&["entitlements"], &command.output().unwrap())
+    };
+    let said = run(false);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(0), "There is nothing that you may ask for.\n"), "{}", said.stderr);
+    assert!(stub.seen()[0].headers["authorization"].contains("Credential=ASIAFROMTHECLI123456/"), "{:?}", stub.seen()[0].headers);
+    assert_eq!(fs::read_to_string(desk.0.path().join("asked")).unwrap(), "configure export-credentials --format process\n");
+
+    // A profile that leads back here ends here.
+    let said = run(true);
+    assert_eq!(said.code, Some(1), "{}", said.all());
+    assert!(said.stderr.contains("no AWS credentials were found"), "{}", said.stderr);
+    assert_eq!(fs::read_to_string(desk.0.path().join("asked")).unwrap().lines().count(), 1);
 }

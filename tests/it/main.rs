@@ -10,6 +10,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod access;
 mod anchors;
 mod blast_radius;
 mod completeness;

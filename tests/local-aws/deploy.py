@@ -29,6 +29,9 @@ FUNCTIONS = {
     "revoke": "RevokeFunctionName",
     "intake": "IntakeFunctionName",
     "release": "ReleaseFunctionName",
+    "access": "AccessFunctionName",
+    "mint": "MintFunctionName",
+    "reconcile": "ReconcileFunctionName",
     "seal": "SealFunctionName",
 }
 # Whom the bucket's policy lets write the keyring, and what responders run.
@@ -37,6 +40,8 @@ KEYRING, RESPONDER = "cordon-keyring", "cordon-responder"
 BREAK_GLASS = "cordon-break-glass"
 # Another account of the organisation, what it calls the role for Cordon, and whom IAM keeps Cordon from touching there.
 MEMBER, MEMBER_ROLE, MEMBER_BREAK_GLASS = "210987654321", "CordonMember", "ops-break-glass"
+# What the roles that are granted may do by themselves: session policies narrow it.
+TARGETS_MAY = "arn:aws:iam::aws:policy/AdministratorAccess"
 FOR_TESTS = {
     "Mode": "act",
     "Drill": "true",
@@ -48,6 +53,7 @@ FOR_TESTS = {
     "Webhooks": "on",
     # Nobody is there.
     "GithubApi": "http://127.0.0.1:9",
+    "JustInTime": "on",
     "MemberRoleName": MEMBER_ROLE,
     "OrganizationId": ORGANIZATION,
 }
@@ -215,6 +221,8 @@ def describe(aws: LocalAws, stack: Stack) -> dict[str, Any]:
             "role_credentials": role_credentials(aws, stack.outputs["ReleaseRoleName"]),
             "signing_key_pem": public_key_pem(aws, stack.outputs["ReleaseSigningKeyArn"]),
         },
+        **{name: of_access(aws, stack, name) for name in ("access", "mint", "reconcile")},
+        "targets": deploy_targets(aws, stack),
         "seal": {
             "environment": stack.environments["seal"],
             "role_policies": role_policies(aws, sealer),
@@ -224,6 +232,37 @@ def describe(aws: LocalAws, stack: Stack) -> dict[str, Any]:
         "other_function": _other_function(aws),
         "users": {name: user_credentials(aws, name) for name in (KEYRING, RESPONDER)},
     }
+
+
+def of_access(aws: LocalAws, stack: Stack, name: str) -> dict[str, Any]:
+    """One of the functions of just-in-time access."""
+    prefix = name.capitalize()
+    return {
+        "environment": stack.environments[name],
+        "role_policies": role_policies(aws, stack.outputs[f"{prefix}RoleName"]),
+        "role_credentials": role_credentials(aws, stack.outputs[f"{prefix}RoleName"]),
+        "signing_key_pem": public_key_pem(aws, stack.outputs[f"{prefix}SigningKeyArn"]),
+    }
+
+
+def deploy_targets(aws: LocalAws, stack: Stack) -> dict[str, str]:
+    """`infra/target.yaml` for each of the shipped entitlements, as users would deploy it. Their ARNs."""
+    formation, targets = client(aws, "cloudformation"), {}
+    for name in ("prod-read", "prod-deploy", "break-glass"):
+        parameters = {"EntitlementName": name, "MintRoleArn": stack.outputs["MintRoleArn"], "ManagedPolicyArns": TARGETS_MAY}
+        formation.create_stack(
+            StackName=f"target-{name}",
+            TemplateBody=(REPO / "infra" / "target.yaml").read_text(encoding="utf-8"),
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        )
+        formation.get_waiter("stack_create_complete").wait(StackName=f"target-{name}", WaiterConfig={"Delay": 1})
+        outputs = formation.describe_stacks(StackName=f"target-{name}")["Stacks"][0]["Outputs"]
+        # MiniStack's CloudFormation leaves a role's boundary out: put on what the template says, through the IAM API.
+        boundary = f"arn:aws:iam::{aws.account}:policy/cordon-jit-boundary-{name}"
+        client(aws, "iam").put_role_permissions_boundary(RoleName=name, PermissionsBoundary=boundary)
+        targets[name] = next(output["OutputValue"] for output in outputs if output["OutputKey"] == "RoleArn")
+    return targets
 
 
 def role_policies(aws: LocalAws, role: str) -> dict[str, Any]:

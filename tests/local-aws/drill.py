@@ -24,6 +24,7 @@ from venvs import enter, venv
 
 if TYPE_CHECKING:
     from deploy import Stack
+    from minutes import Minutes
     from target import Target
     from thieves import Caught
 
@@ -84,10 +85,11 @@ def _drill(story: Story) -> bool:
         told = _incident(story, aws, stack, target)
         seen = _look(story, ec2, target)
         caught, last = _thieves(story, aws, cordon, stack)
+        granted = _minutes(story, aws, cordon, stack)
         verified = _prove(story, aws, cordon, stack, told, last, root)
-        report = _report(told, seen, caught)
+        report = _report(told, seen, caught) | {"access": asdict(granted)}
         REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return _verdict(story, report, seen, caught, verified)
+    return _verdict(story, report, seen, caught, granted, verified)
 
 
 def _trust(story: Story, aws: LocalAws, cordon: Path, stack: Stack) -> str:
@@ -99,6 +101,9 @@ def _trust(story: Story, aws: LocalAws, cordon: Path, stack: Stack) -> str:
         "quarantine": "SigningKeyArn",
         "revoke": "RevokeSigningKeyArn",
         "release": "ReleaseSigningKeyArn",
+        "access": "AccessSigningKeyArn",
+        "mint": "MintSigningKeyArn",
+        "reconcile": "ReconcileSigningKeyArn",
         "seal": "SealingKeyArn",
     }
     public = {name: DRILL / ("evidence.pub" if name == FUNCTION else f"{name}.pub") for name in outputs}
@@ -297,6 +302,23 @@ def _thieves(story: Story, aws: LocalAws, cordon: Path, stack: Stack) -> tuple[l
     return caught, key
 
 
+def _minutes(story: Story, aws: LocalAws, cordon: Path, stack: Stack) -> Minutes:
+    """A role for minutes: asked for, approved by two, used, and taken away, by the commands that people type."""
+    from deploy import client, deploy_targets
+    from minutes import minutes
+
+    story.chapter("Access for minutes")
+    deploy_targets(aws, stack)
+    granted = minutes(aws, stack, cordon, client(aws, "iam"), client(aws, "sts"))
+    story.line(f"cordon access request, and two approvals: {granted.grant} works {granted.approved_to_usable_ms:.0f} ms after the second one")
+    tell = story.good if granted.narrowed else story.bad
+    tell("through credential_process: what the session policy allows is let through, and what it does not is refused" if granted.narrowed else "THE SESSION IS NOT NARROWED")
+    tell = story.good if granted.good() else story.bad
+    refused = f"refused {granted.ended_to_refused_ms:.0f} ms after cordon access revoke" if granted.ended_to_refused_ms else "STILL WORKS"
+    tell(f"{refused}; {'another session of the role goes on' if granted.neighbour_works else 'ANOTHER SESSION OF THE ROLE IS HIT'}")
+    return granted
+
+
 def _prove(story: Story, aws: LocalAws, cordon: Path, stack: Stack, told: Told, last: str, root: str) -> bool:
     from deploy import client
 
@@ -383,13 +405,15 @@ def _group(sealed: dict[str, str]) -> str:
     return sealed.get("known") or f"the new sealed group of {sealed.get('created')}"
 
 
-def _verdict(story: Story, report: dict[str, Any], seen: Seen, caught: list[Caught], verified: bool) -> bool:
+def _verdict(
+    story: Story, report: dict[str, Any], seen: Seen, caught: list[Caught], granted: Minutes, verified: bool
+) -> bool:
     story.chapter("The verdict")
     contained = report["outcome"] == "Contained"
     trips = report["round_trips"]
     short = trips.get("evidence_before_first_change") == EVIDENCE_TRIPS and trips.get("depth_to_sealed", DEPTH + 1) <= DEPTH
     revoked = all(one.good() for one in caught)
-    if contained and seen.sealed and revoked and verified and short:
+    if contained and seen.sealed and revoked and granted.good() and verified and short:
         slowest = max(one.refused_after_ms or 0 for one in caught)
         contained_in = f"Contained in {report['milliseconds'].get('finding_to_sealed', 0):.0f} ms from the finding"
         story.good(f"{contained_in}, stolen credentials refused in {slowest:.0f} ms at most, and proved")
@@ -398,6 +422,7 @@ def _verdict(story: Story, report: dict[str, Any], seen: Seen, caught: list[Caug
         (contained, f"the function says {report['outcome']}, not Contained"),
         (seen.sealed, "the drill itself does not find every interface sealed"),
         (revoked, "a stolen credential still works, or a neighbour's does not"),
+        (granted.good(), "a session that was granted is not narrowed, or does not end, or ends with another's"),
         (verified, "the evidence does not verify"),
         (short, f"the way was longer than {EVIDENCE_TRIPS} evidence round trip and {DEPTH} in all: {trips}"),
     ):

@@ -10,6 +10,8 @@ MiniStack is told what it does not know by itself:
 - `iam:PolicyARN` and `iam:PermissionsBoundary` (which policy is attached or detached, or bounds, or bounded until now);
 - `aws:PrincipalOrgID` and, for `AssumeRole`, `aws:ResourceOrgID`: which accounts are one organisation;
 - `s3:if-none-match` and `s3:ObjectCreationOperation` (create-once), `dynamodb:LeadingKeys` (own rows only);
+- the path in the ARN of the role that a call of IAM names;
+- `sts:SourceIdentity`, `sts:TransitiveTagKeys` and `aws:SourceIdentity`: what a session is begun with, and carries from then on;
 - in CloudTrail, the name of a call of STS, and the role that a session was begun of;
 - of the EC2 calls that change something: every resource they name, the tags those have in moto, the tags a new group gets, and that
   tagging a group at birth is a `CreateTags` with `ec2:CreateAction`.
@@ -18,6 +20,8 @@ MiniStack is told what it does not know by itself:
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import dataclasses
 import json
 import sys
 import urllib.error
@@ -64,6 +68,16 @@ def sts_keys(action: str, query: dict[str, Any]) -> dict[str, str]:
     return {"aws:ResourceOrgID": organization} if organization else {}
 
 
+def assuming_keys(query: dict[str, Any]) -> dict[str, Any]:
+    """What `AssumeRole` is called with beside tags: conditions of trust policies are about it."""
+    keys: dict[str, Any] = {}
+    if source := _first(query.get("SourceIdentity")):
+        keys["sts:sourceidentity"] = source
+    if transitive := [_first(value) for name, value in sorted(query.items()) if name.startswith("TransitiveTagKeys.member.")]:
+        keys["sts:transitivetagkeys"] = transitive
+    return keys
+
+
 def sts_event(parameters: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """A call of STS as CloudTrail tells of it: its parameters, and the role as a resource."""
     role = _first(parameters.get("RoleArn"))
@@ -77,10 +91,11 @@ def dynamodb_keys(body: bytes) -> dict[str, list[str]]:
     """The partition keys that a request names, in tables whose key is the string `pk`."""
     try:
         request = json.loads(body or b"{}")
-        value = (request.get("Key") or request.get("Item") or {})["pk"]["S"]
+        parts = [part for item in request.get("TransactItems", []) for part in item.values()] or [request]
+        values = [(part.get("Key") or part.get("Item") or {})["pk"]["S"] for part in parts]
     except (ValueError, AttributeError, KeyError, TypeError):
         return {}
-    return {"dynamodb:LeadingKeys": [value]}
+    return {"dynamodb:LeadingKeys": values}
 
 
 # What a resource id starts with, and what its ARN calls it.
@@ -157,7 +172,7 @@ class Moto:
 def ministack(moto_endpoint: str) -> None:
     from ministack import app
     from ministack.core import iam_actions, iam_evaluator
-    from ministack.services import cloudtrail, iam, tagging
+    from ministack.services import cloudtrail, iam, sts, tagging
 
     ec2 = Moto(moto_endpoint)
     of_s3, of_dynamodb = iam_actions.s3_service_context, iam_actions.dynamodb_service_context
@@ -165,6 +180,9 @@ def ministack(moto_endpoint: str) -> None:
     resource_of, resources_of = iam_actions.extract_resource_arn, iam_actions.verified_access_resource_arns
     tags_of, enforce = tagging.resource_tags, iam_evaluator.enforce
     record_event = cloudtrail.record_event
+    trusts, principal_keys, register_session = iam_evaluator.evaluate_trust_policy, iam_evaluator._principal_keys, sts.register_session
+    # What the request that is being answered begins a session with.
+    assuming: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("assuming", default={})
 
     def with_s3_keys(action: str, query: Any = None, path: str = "", headers: Any = None) -> dict[str, Any]:
         return {**of_s3(action, query, path, headers), **s3_keys(action, query or {}, headers or {})}
@@ -175,12 +193,34 @@ def ministack(moto_endpoint: str) -> None:
             # The call names no boundary: the one that the user has is meant.
             user = iam._users.get(_first((parameters or {}).get("UserName"))) or {}
             keys = {"iam:PermissionsBoundary": user["PermissionsBoundary"]} if user.get("PermissionsBoundary") else {}
+        if action in ("iam:PutRolePolicy", "iam:DeleteRolePolicy"):
+            # Whether the role that is written on has a boundary, and which.
+            bound = (iam._roles.get(_first((parameters or {}).get("RoleName"))) or {}).get("PermissionsBoundary")
+            bound = bound.get("PermissionsBoundaryArn") if isinstance(bound, dict) else bound
+            keys = {"iam:PermissionsBoundary": bound} if bound else {}
+        assuming.set(assuming_keys(parameters or {}) if service == "sts" else {})
         return {**of_tags(service, action, body, parameters), **keys, **sts_keys(action, parameters or {})}
+
+    def with_assuming_keys(document: Any, caller: str, context: Any = None) -> bool:
+        if context is not None:
+            context = dataclasses.replace(context, service_context={**context.service_context, **assuming.get()})
+        return trusts(document, caller, context)
+
+    def with_source_identity(access_key: str, session: dict[str, Any]) -> None:
+        register_session(access_key, {**session, "SourceIdentity": assuming.get().get("sts:sourceidentity")})
+
+    def keys_of_principal(credential: Any) -> dict[str, Any]:
+        source = (sts._sessions.get(credential.access_key_id) or {}).get("SourceIdentity")
+        return {**principal_keys(credential), **({"aws:sourceidentity": source} if source else {})}
 
     def with_dynamodb_keys(body: bytes) -> dict[str, Any]:
         return {**of_dynamodb(body), **dynamodb_keys(body)}
 
     def first_resource(service: str, method: str, path: str, headers: Any, body: bytes, query: Any, region: str, account: str) -> str:
+        role = iam._roles.get(_first(query.get("RoleName"))) if service == "iam" else None
+        if role:
+            # With its path, which MiniStack leaves out.
+            return str(role["Arn"])
         named = ec2_resources(query, region, account) if service == "ec2" else []
         return named[0] if named else resource_of(service, method, path, headers, body, query, region, account)
 
@@ -208,6 +248,9 @@ def ministack(moto_endpoint: str) -> None:
 
     cloudtrail.record_event = with_sts_names
     iam_evaluator._principal_org_id = organization_of
+    iam_evaluator.evaluate_trust_policy = with_assuming_keys
+    iam_evaluator._principal_keys = keys_of_principal
+    sts.register_session = with_source_identity
     iam_actions.s3_service_context = with_s3_keys
     iam_actions.dynamodb_service_context = with_dynamodb_keys
     iam_actions.request_tag_context = with_iam_keys

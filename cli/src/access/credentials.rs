@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::keys::{Kept, Keys, PASSPHRASE};
 use super::session::{Session, open};
-use super::shown::{checked, text};
-use crate::signed::{Api, Asked, Failure};
+use super::shown::read;
+use crate::signed::{Api, Asked, Failure, printable};
 
 /// Seconds before its end from which a session is replaced. SDKs ask again 5 to 15 minutes before.
 const SOON: i64 = 5 * 60;
@@ -28,21 +28,27 @@ const RENEWAL: Duration = Duration::from_secs(30);
 pub(crate) async fn usable(api: &Api, keys: &Keys, kept: &Kept, grant: &GrantId) -> anyhow::Result<Session> {
     let identity = keys.identity(kept)?;
     let (serial, session) = match fetched(api, grant, &identity).await {
-        Ok(found) => found,
-        Err(error) => return Err(without(api, keys, kept, grant, error).await),
+        Ok((serial, session)) => (serial, Some(session)),
+        // The newest has ended, and is not given any more.
+        Err(error) => (ended(api, keys, kept, grant, error).await?, None),
     };
-    if session.left(calls::now()) >= SOON {
-        return Ok(session);
-    }
-    match renewed(api, grant, serial, &identity).await {
+    let lasts = |session: &Session, seconds| session.left(calls::now()) >= seconds;
+    let session = match session {
+        Some(session) if lasts(&session, SOON) => return Ok(session),
+        soon => soon.filter(|session| lasts(session, 1)),
+    };
+    let why = match renewed(api, grant, serial, &identity).await {
         Ok(Some(newer)) => return Ok(newer),
-        Ok(None) => say(&format!("a newer session of {grant} did not come in time")),
-        Err(error) => say(&format!("{grant} was not renewed: {error:#}")),
+        Ok(None) => format!("a newer session of {grant} did not come in time"),
+        Err(error) => format!("{grant} was not renewed: {error:#}"),
+    };
+    match session {
+        Some(session) => {
+            say(&why);
+            Ok(session)
+        }
+        None => bail!("the newest session of {grant} has ended, and {why}"),
     }
-    if session.left(calls::now()) <= 0 {
-        bail!("the session of {grant} ended at {}, and there is no newer one", session.expiration);
-    }
-    Ok(session)
 }
 
 /// The newest session of `grant`, opened.
@@ -62,7 +68,7 @@ async fn renewed(api: &Api, grant: &GrantId, serial: u64, identity: &Identity) -
             match fetched(api, grant, identity).await {
                 Ok((newer, session)) if newer > serial => return Ok(session),
                 Ok(_) => {}
-                Err(error) if Failure::of(&error).is_some_and(Failure::may_pass) => {}
+                Err(error) if Failure::of(&error).is_some_and(|failure| failure.may_pass() || failure.is_conflict()) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -73,22 +79,24 @@ async fn renewed(api: &Api, grant: &GrantId, serial: u64, identity: &Identity) -
     }
 }
 
-/// Why there are no credentials, in terms of the grant: `error` is what the server said.
-async fn without(api: &Api, keys: &Keys, kept: &Kept, grant: &GrantId, error: anyhow::Error) -> anyhow::Error {
+/// What it means that there are no credentials, in terms of the grant: the number of the session that has ended, where one has and the grant goes on.
+///
+/// # Errors
+/// With `error`, which is what the server said, and what the grant is.
+async fn ended(api: &Api, keys: &Keys, kept: &Kept, grant: &GrantId, error: anyhow::Error) -> anyhow::Result<u64> {
     if !matches!(Failure::of(&error), Some(Failure::Refused { status: 400..=499, .. })) {
-        return error;
+        return Err(error);
     }
-    let Ok(answer) = api.ask(Asked::get(&format!("/grants/{grant}"))).await else { return error };
-    let Ok(shown) = checked(&answer, Some(grant)) else { return error };
+    let Ok(answer) = api.ask(Asked::get(&format!("/grants/{grant}"))).await else { return Err(error) };
+    let Ok(shown) = read(&answer, Some(grant)) else { return Err(error) };
     if shown.is_over() {
         let left = keys.forget(kept).err().map(|error| format!("; {error:#}")).unwrap_or_default();
-        return error.context(format!("{grant} is over ({}), and its key is removed{left}", shown.state()));
+        return Err(error.context(format!("{grant} is over ({}), and its key is removed{left}", shown.state())));
     }
-    match Failure::of(&error) {
-        Some(Failure::Refused { status: 409, .. }) => {
-            error.context(format!("{grant} is {}: there are no credentials of it yet", text(&answer, "state")))
-        }
-        _ => error,
+    match (shown.state(), shown.serial(), Failure::of(&error).is_some_and(Failure::is_conflict)) {
+        ("active", Some(serial), true) => Ok(serial),
+        (state, _, true) => Err(error.context(format!("{grant} is {}: there are no credentials of it yet", printable(state)))),
+        _ => Err(error),
     }
 }
 
@@ -143,7 +151,7 @@ impl Pause {
 /// # Errors
 /// If a key that is of no use any more is left.
 pub(crate) fn tidied(keys: &Keys, answer: &Value) -> anyhow::Result<()> {
-    let Ok(shown) = checked(answer, None) else { return Ok(()) };
+    let Ok(shown) = read(answer, None) else { return Ok(()) };
     let kept = match keys.of(&shown.grant)? {
         Some(kept) => Some(kept),
         None => match keys.all().into_iter().find(|kept| kept.grant.is_none() && kept.recipient == shown.terms.recipient) {

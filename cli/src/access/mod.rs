@@ -1,5 +1,6 @@
 //! What `cordon access` is made of.
 
+pub(crate) mod check;
 pub(crate) mod console;
 pub(crate) mod credentials;
 pub(crate) mod keyring;

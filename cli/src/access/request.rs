@@ -170,13 +170,11 @@ fn unsent(keys: &Keys, kept: &Kept, error: anyhow::Error) -> anyhow::Error {
     error.context("the request may have arrived all the same (its key is kept, and `cordon access list` shows whether it has)")
 }
 
-/// That the server made of it what was asked for, sealed to our key.
+/// That the server made of it what was asked for, sealed to our key. The reason may be kept without what must not be kept for good, and is shown as
+/// it is kept.
 fn fits(shown: &Shown<'_>, wish: &Wish, kept: &Kept) -> anyhow::Result<()> {
     let terms = &shown.terms;
-    let same = terms.entitlement == wish.entitlement
-        && terms.seconds == wish.seconds
-        && terms.reason == wish.reason
-        && terms.ticket == wish.ticket;
+    let same = terms.entitlement == wish.entitlement && terms.seconds == wish.seconds && terms.ticket == wish.ticket;
     if !same || terms.recipient != kept.recipient {
         bail!("{} is not what was asked for: return it, and look at the function\n{}", shown.grant, shown.terms_and_policy());
     }
@@ -203,7 +201,8 @@ async fn waited(api: &Api, grant: &GrantId, mut answer: Value) -> anyhow::Result
         }
         let waits =
             if shown.state() == "approved" { "approved; waiting for its first session".to_owned() } else { shown.approval() };
-        spinner.set_message(format!("{grant}: {waits}"));
+        let trouble = shown.trouble().map(|trouble| format!(" (in trouble: {trouble})")).unwrap_or_default();
+        spinner.set_message(format!("{grant}: {waits}{trouble}"));
         drop(shown);
         pause.wait().await;
         match api.ask(Asked::get(&format!("/grants/{grant}"))).await {
@@ -226,7 +225,7 @@ async fn begun(api: &Api, keys: &Keys, kept: &Kept, grant: &GrantId) -> anyhow::
         match fetched(api, grant, &identity).await {
             Ok(_) => return Ok(()),
             Err(error) => {
-                let soon = matches!(Failure::of(&error), Some(failure) if failure.may_pass() || matches!(failure, Failure::Refused { status: 409, .. }));
+                let soon = matches!(Failure::of(&error), Some(failure) if failure.may_pass() || failure.is_conflict());
                 if !soon || started.elapsed() > FIRST_SESSION {
                     return Err(error.context(format!(
                         "{grant} is active, and has no session that can be used (try `cordon access credentials {grant}`)"

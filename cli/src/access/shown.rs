@@ -18,11 +18,11 @@ pub(crate) struct Shown<'a> {
     answer: &'a Value,
 }
 
-/// Checks an answer: its digest is computed again from the terms that it shows, and the session policy's from the document.
+/// Reads a grant as lists have it: its digest is computed again from the terms that are shown.
 ///
 /// # Errors
 /// If something does not fit, or it is another grant than `asked`.
-pub(crate) fn checked<'a>(answer: &'a Value, asked: Option<&GrantId>) -> anyhow::Result<Shown<'a>> {
+pub(crate) fn read<'a>(answer: &'a Value, asked: Option<&GrantId>) -> anyhow::Result<Shown<'a>> {
     let grant: GrantId = text(answer, "grant").parse().context("the answer is about no grant")?;
     if let Some(asked) = asked.filter(|asked| **asked != grant) {
         bail!("the answer is about {grant}, and {asked} was asked for");
@@ -37,27 +37,23 @@ pub(crate) fn checked<'a>(answer: &'a Value, asked: Option<&GrantId>) -> anyhow:
             "the digest in the answer is not that of the terms of {grant} that it shows: approve nothing, and look at the function"
         );
     }
-    let policy = answer.get("session_policy").with_context(|| format!("the answer has no session policy of {grant}"))?;
-    if Sha256::of(canonical(policy).as_bytes()) != terms.session_policy {
-        bail!(
-            "the session policy that is shown for {grant} is not the one in its terms: approve nothing, and look at the function"
-        );
-    }
     Ok(Shown { grant, terms, digest, answer })
 }
 
-/// JSON with its keys in order and no space: what a session policy's digest is of.
-fn canonical(value: &Value) -> String {
-    match value {
-        Value::Object(fields) => {
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_by(|one, other| one.0.cmp(other.0));
-            let fields = fields.into_iter().map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), canonical(value)));
-            format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
-        }
-        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
-        plain => plain.to_string(),
+/// Reads a grant as it is shown by itself: the session policy's digest is computed again as well, from the document that is shown.
+///
+/// # Errors
+/// If something does not fit, or it is another grant than `asked`.
+pub(crate) fn checked<'a>(answer: &'a Value, asked: Option<&GrantId>) -> anyhow::Result<Shown<'a>> {
+    let shown = read(answer, asked)?;
+    let policy = answer.get("session_policy").with_context(|| format!("the answer has no session policy of {}", shown.grant))?;
+    if playbook::session_policy_digest(policy) != Some(shown.terms.session_policy) {
+        bail!(
+            "the session policy that is shown for {} is not the one in its terms: approve nothing, and look at the function",
+            shown.grant
+        );
     }
+    Ok(shown)
 }
 
 /// A field's text, as it came. Empty if there is none.
@@ -96,6 +92,16 @@ impl Shown<'_> {
         ["denied", "expired", "ended"].contains(&self.state())
     }
 
+    /// The number of its newest session, if it has been given one.
+    pub(crate) fn serial(&self) -> Option<u64> {
+        self.answer.get("credentials")?.get("serial")?.as_u64()
+    }
+
+    /// What keeps it from going on, in the server's words.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        Some(line(self.answer, "trouble")).filter(|trouble| !trouble.is_empty())
+    }
+
     /// One line of a list.
     pub(crate) fn summary(&self) -> String {
         let Terms { entitlement, requester, seconds, .. } = &self.terms;
@@ -126,7 +132,8 @@ impl Shown<'_> {
         match self.terms.class {
             Class::Approved { needed } => {
                 let can = approvers(self.answer).unwrap_or_else(|| "nobody".to_owned());
-                format!("{} of {needed} have approved; who can: {can}", list(self.answer, "approvals").count())
+                let have = list(self.answer, "approvals").count().saturating_sub(list(self.answer, "not_counted").count());
+                format!("{have} of {needed} have approved; who can: {can}")
             }
             Class::BreakGlass => "nobody has to approve it first; it has to be reviewed within a day".to_owned(),
         }
@@ -150,6 +157,13 @@ impl Shown<'_> {
         for refused in list(answer, "not_counted") {
             let why = line(refused, "why").replace('_', " ");
             let _infallible = writeln!(said, "  an approval by {} does not count: {why}", line(refused, "by"));
+        }
+        if let Some(session) = answer.get("credentials") {
+            let serial = session.get("serial").and_then(Value::as_u64).unwrap_or_default();
+            let _infallible = writeln!(said, "  its newest session is number {serial}, until {}", line(session, "expires"));
+        }
+        if let Some(trouble) = self.trouble() {
+            let _infallible = writeln!(said, "  in trouble: {trouble}");
         }
         if let Some(denied) = answer.get("denied") {
             let (by, at) = (who(denied.get("by")), line(denied, "at"));
@@ -227,19 +241,4 @@ pub(crate) fn entitlements(answer: &Value) -> String {
         said.push_str("There is nothing that you may ask for.\n");
     }
     said
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_policy_has_one_digest_however_its_keys_are_ordered() {
-        let one: Value = serde_json::from_str(r#"{"b":[{"d":"\u0001é\"","c":1}],"a":null}"#).unwrap();
-        assert_eq!(canonical(&one), r#"{"a":null,"b":[{"c":1,"d":"\u0001é\""}]}"#);
-        assert_eq!(canonical(&one), one.to_string());
-        assert_eq!(canonical(&json!({})), "{}");
-    }
 }

@@ -128,8 +128,19 @@ impl<S: Worm> Docket<S> {
                 self.recorder.lock().await.endorse(envelope);
                 vouching.until = Some(until);
             }
-            Ok(Ok(Err(error))) => self.log(&format!("records are degraded: {error}")),
-            Ok(Err(_)) | Err(_) => self.log("records are degraded: KMS did not answer in time"),
+            Ok(Ok(Err(error))) => self.unvouched(&mut vouching, &error.to_string()).await,
+            Ok(Err(_)) | Err(_) => self.unvouched(&mut vouching, "KMS did not answer in time").await,
+        }
+    }
+}
+
+impl<S: Worm> Docket<S> {
+    /// An endorsement that holds goes on being used; one that has run out would make records wrong instead of degraded.
+    async fn unvouched(&self, vouching: &mut Vouching, why: &str) {
+        self.log(&format!("records are degraded, or soon will be: {why}"));
+        if vouching.until.is_some_and(|until| calls::now() >= until) {
+            vouching.until = None;
+            self.recorder.lock().await.lapse();
         }
     }
 }

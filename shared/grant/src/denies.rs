@@ -50,6 +50,24 @@ impl Denies {
         self.0.iter().any(|source| source.grant().as_ref() == Some(grant))
     }
 
+    /// The source identities that are denied.
+    pub fn sources(&self) -> impl Iterator<Item = &SourceIdentity> {
+        self.0.iter()
+    }
+
+    /// The grants that are denied here, and not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Vec<GrantId> {
+        self.0.difference(&other.0).filter_map(SourceIdentity::grant).collect()
+    }
+
+    /// These and the others.
+    #[must_use]
+    pub fn and(mut self, others: &Self) -> Self {
+        self.0.extend(others.0.iter().cloned());
+        self
+    }
+
     pub(crate) fn extend(&mut self, others: impl IntoIterator<Item = SourceIdentity>) {
         self.0.extend(others);
     }
@@ -60,7 +78,7 @@ impl Denies {
         if self.0.is_empty() {
             return None;
         }
-        // Either is enough: a role that is assumed on from here keeps both, and an emulator may know only one.
+        // Either is enough. What a session assumes from here keeps both, but is another role's: that is why session policies deny assuming.
         let deny = |sid: &str, key: &str, values: Vec<&str>| json!({"Sid": sid, "Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringEquals": {key: values}}});
         let grants: BTreeSet<GrantId> = self.0.iter().filter_map(SourceIdentity::grant).collect();
         let statements = [

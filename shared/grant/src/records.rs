@@ -110,7 +110,8 @@ impl Records {
 }
 
 /// The name by which people are compared: small letters, whatever a record has; but a provider's subject as it is, because there they differ.
-pub(crate) fn key(who: &Who) -> String {
+#[must_use]
+pub fn key(who: &Who) -> String {
     match who {
         Who::Person(_) | Who::Role { .. } => who.id().to_ascii_lowercase(),
         Who::Subject(_) => who.id(),

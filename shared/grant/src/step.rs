@@ -410,12 +410,18 @@ impl Grant {
     }
 
     fn lock(&self) -> String {
-        format!("break-glass#{}", key(&self.terms.requester))
+        break_glass_lock(&self.terms.requester)
     }
 
     fn wrong(&self, wanted: &'static str) -> Refused {
         Refused::WrongState { state: self.state.name(), wanted }
     }
+}
+
+/// The row that somebody's one use of break-glass without a review is in.
+#[must_use]
+pub fn break_glass_lock(who: &Who) -> String {
+    format!("break-glass#{}", key(who))
 }
 
 /// Who allowed it, and until when it can become active.

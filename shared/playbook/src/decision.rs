@@ -20,6 +20,8 @@ pub const OTHER_CLASS: &str = "other-class";
 
 /// The rule of a decision on access for longer than the policies say that permit it.
 pub const TOO_LONG: &str = "too-long";
+/// The rule of an end because the entitlement is not there any more.
+pub const ENTITLEMENT_GONE: &str = "entitlement-gone";
 
 /// The rule of a decision on access for less than a session lasts.
 pub const TOO_SHORT: &str = "too-short";

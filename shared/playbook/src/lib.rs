@@ -14,11 +14,11 @@ mod table;
 
 pub use accesses::{
     AccessAct, AccessActor, AccessAsked, AccessContext, AccessDecision, AccessPlaybook, AccessTexts, Checked, Explained, Offer,
-    OfferClass, PolicyEffect, PolicyState, UnknownEntitlement,
+    OfferClass, PolicyEffect, PolicyState, UnknownEntitlement, session_policy_digest,
 };
 pub use decision::{
-    Control, Decision, EXEMPT_TAG, Facts, Mitigation, Mode, NO_RULE, OTHER_CLASS, POLICY_ERROR, Posture, TOO_LONG, TOO_SHORT,
-    Verdict,
+    Control, Decision, ENTITLEMENT_GONE, EXEMPT_TAG, Facts, Mitigation, Mode, NO_RULE, OTHER_CLASS, POLICY_ERROR, Posture,
+    TOO_LONG, TOO_SHORT, Verdict,
 };
 pub use error::PlaybookError;
 pub use leaks::{LeakFacts, LeakPlaybook, RoleUsers};

@@ -12,7 +12,7 @@ use ids::RuleName;
 use crate::error::explain;
 use crate::question::{Case, Question, Questions};
 use crate::table::is_kebab;
-use crate::{NO_RULE, OTHER_CLASS, POLICY_ERROR, PlaybookError, TOO_LONG, TOO_SHORT};
+use crate::{ENTITLEMENT_GONE, NO_RULE, OTHER_CLASS, POLICY_ERROR, PlaybookError, TOO_LONG, TOO_SHORT};
 
 /// A policy's name and its words for a responder.
 #[derive(Debug, Clone)]
@@ -206,7 +206,7 @@ fn read(text: &str) -> Result<Vec<(usize, Policy)>, PlaybookError> {
 fn rule(number: usize, policy: &Policy) -> Result<Rule, PlaybookError> {
     let id = policy.annotation("id").ok_or(PlaybookError::NoId { number })?;
     let name = name(number, id)?;
-    if [NO_RULE, POLICY_ERROR, OTHER_CLASS, TOO_LONG, TOO_SHORT].contains(&id) {
+    if [NO_RULE, POLICY_ERROR, OTHER_CLASS, TOO_LONG, TOO_SHORT, ENTITLEMENT_GONE].contains(&id) {
         return Err(PlaybookError::ReservedId { number, id: id.to_owned() });
     }
     let reason = policy.annotation("reason").unwrap_or_default();

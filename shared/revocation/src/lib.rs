@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod apply;
+mod grants;
 mod lift;
 mod members;
 mod observe;
@@ -12,6 +13,7 @@ use calls::CallLog;
 use ids::{Region, UserName};
 use plan::revoke::denies_policy;
 
+pub use grants::{Inline, ended_policy};
 pub use members::{Members, has_lapsed, no_entry};
 
 /// IAM in one account, and who used its roles.

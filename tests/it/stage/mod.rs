@@ -1,5 +1,6 @@
 //! The local AWS with the template deployed on it, as `tests/local-aws/with_local_aws.py` leaves it, and what scenarios need there.
 
+mod accessor;
 mod caller;
 mod doors;
 mod machine;
@@ -23,11 +24,12 @@ use quarantine::{Answer, Environment};
 use responder::{Invocation, Settings, Transient};
 use serde_json::{Value, json};
 
+pub(crate) use accessor::Asking;
 pub(crate) use caller::{Caller, Refusal, texts};
 pub(crate) use doors::{GITHUB_TOKEN, Knock};
 pub(crate) use machine::{Machine, finding};
-pub(crate) use principal::{DENIES, Person, Revoker, key_finding, session_finding};
-pub(crate) use releaser::Answered;
+pub(crate) use principal::{DENIES, Person, Revoker, key_finding, session_finding, session_finding_of, unique};
+pub(crate) use releaser::{Answered, Colleague};
 pub(crate) use wire::{Asked, Fate, Wire, ec2_error, iam_error, json_error, s3_error};
 
 /// The local AWS.
@@ -64,6 +66,11 @@ impl Filed {
 
     pub(crate) fn body(&self) -> &Value {
         &self.predicate["body"]
+    }
+
+    /// The session that signed it.
+    pub(crate) fn session(&self) -> String {
+        text(&self.predicate["record"]["session"]["id"])
     }
 }
 
@@ -163,7 +170,7 @@ impl Stage {
     pub(crate) async fn all_records(&self) -> Vec<Filed> {
         let bucket = self.output("EvidenceBucket");
         let mut found = Vec::new();
-        for function in ["quarantine", "revoke", "release"] {
+        for function in ["quarantine", "revoke", "release", "access", "mint", "reconcile"] {
             let mut after = format!("rec/{function}/{}", self.since);
             loop {
                 let prefix = format!("prefix=rec%2F{function}%2F");
@@ -185,16 +192,21 @@ impl Stage {
 
     /// What the verifier says of an incident's records and of all others of their sessions, with the deployed key as its root.
     pub(crate) async fn verify(&self, incident: &IncidentId) -> Report {
-        let session = |filed: &Filed| text(&filed.predicate["record"]["session"]["id"]);
-        let sessions: BTreeSet<String> = self.records(incident).await.iter().map(session).collect();
+        let sessions = self.records(incident).await.iter().map(Filed::session).collect();
+        self.verify_sessions(&sessions).await
+    }
+
+    /// The verifier's report on all records of these sessions.
+    pub(crate) async fn verify_sessions(&self, sessions: &BTreeSet<String>) -> Report {
         let root = |function: &str, pem: &Value| {
             let der = from_base64(&text(pem).lines().filter(|line| !line.starts_with('-')).collect::<String>());
             Root { function: Some(function.parse().unwrap()), fingerprint: Sha256::of(&der) }
         };
         let pem = |function: &str| &self.stack[function]["signing_key_pem"];
-        let roots = [("quarantine", &self.stack["signing_key_pem"]), ("revoke", pem("revoke")), ("release", pem("release"))];
-        let mut verifier = Verifier::new(roots.map(|(function, pem)| root(function, pem)).into());
-        for filed in self.all_records().await.iter().filter(|filed| sessions.contains(&session(filed))) {
+        let others = ["revoke", "release", "access", "mint", "reconcile"].map(|function| (function, pem(function)));
+        let roots = [("quarantine", &self.stack["signing_key_pem"])].into_iter().chain(others);
+        let mut verifier = Verifier::new(roots.map(|(function, pem)| root(function, pem)).collect());
+        for filed in self.all_records().await.iter().filter(|filed| sessions.contains(&filed.session())) {
             verifier.add(&filed.key, &filed.bytes, None, calls::now());
         }
         verifier.finish(calls::now())

@@ -250,6 +250,14 @@ pub(crate) fn key_finding(stage: &Stage, thief: &Person) -> Value {
     finding(stage, "UnauthorizedAccess:IAMUser/MaliciousIPCaller.Custom", &details)
 }
 
+/// A finding about a session, by its names alone.
+pub(crate) fn session_finding_of(stage: &Stage, (role, role_id): (&str, &str), session: &str) -> Value {
+    let userid = format!("{role_id}:{session}");
+    let details =
+        json!({ "accessKeyId": "ASIARZPUZDIKFJNBPQ4Z", "principalId": userid, "userType": "AssumedRole", "userName": role });
+    finding(stage, "UnauthorizedAccess:IAMUser/TorIPCaller", &details)
+}
+
 /// A finding about a session of a role.
 pub(crate) fn session_finding(stage: &Stage, thief: &Person) -> Value {
     let details =

@@ -18,9 +18,9 @@ const PATH: &str = "/aws-reserved/sso.amazonaws.com/us-east-1/";
 #[derive(Debug, Clone)]
 pub(crate) struct Colleague {
     pub(crate) caller: Caller,
-    role: String,
-    role_id: String,
-    session: String,
+    pub(crate) role: String,
+    pub(crate) role_id: String,
+    pub(crate) session: String,
 }
 
 /// What the API answered.
@@ -31,7 +31,7 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    fn of(response: &Response) -> Self {
+    pub(crate) fn of(response: &Response) -> Self {
         let body = serde_json::from_str(&response.body).unwrap();
         let kind = if response.status < 400 { "application/json" } else { "application/problem+json" };
         assert_eq!(response.headers["content-type"], kind);
@@ -164,6 +164,21 @@ impl Stage {
         self.root.json("dynamodb", "DynamoDB_20120810.UpdateItem", &asked).await.unwrap();
     }
 
+    /// A person of Identity Center with this permission set.
+    pub(crate) async fn a_person_of(&self, permission_set: &str, name: &str) -> Colleague {
+        self.colleague(&format!("AWSReservedSSO_{permission_set}_{}", &unique()[4..20]), PATH, name).await
+    }
+
+    /// A session of a role that is called like one of Identity Center's, with this permission set, and is not.
+    pub(crate) async fn an_impostor_of(&self, permission_set: &str, name: &str) -> Colleague {
+        self.colleague(&format!("AWSReservedSSO_{permission_set}_{}", &unique()[4..20]), "/", name).await
+    }
+
+    /// A session of the role with this very name, which is made if it is not there.
+    pub(crate) async fn a_session_of(&self, role: &str, name: &str) -> Colleague {
+        self.colleague(role, "/", name).await
+    }
+
     async fn colleague(&self, role: &str, path: &str, session: &str) -> Colleague {
         let trust = json!({
             "Version": "2012-10-17",
@@ -174,10 +189,13 @@ impl Stage {
         })
         .to_string();
         let asked = [("RoleName", role), ("Path", path), ("AssumeRolePolicyDocument", trust.as_str())];
-        self.root.query("iam", "CreateRole", &asked).await.unwrap();
+        match self.root.query("iam", "CreateRole", &asked).await {
+            Ok(_) => {}
+            Err(refusal) => assert_eq!(refusal.code, "EntityAlreadyExists", "{refusal:?}"),
+        }
         let may = json!({
             "Version": "2012-10-17",
-            "Statement": [{ "Effect": "Allow", "Action": "execute-api:Invoke", "Resource": self.output("ReleaseApiArn") }],
+            "Statement": [{ "Effect": "Allow", "Action": "execute-api:Invoke", "Resource": [self.output("ReleaseApiArn"), self.output("AccessApiArn")] }],
         })
         .to_string();
         let asked = [("RoleName", role), ("PolicyName", "call"), ("PolicyDocument", may.as_str())];

@@ -21,12 +21,13 @@ use thiserror::Error;
 use crate::error::explain;
 use crate::policies::{Held, Policies, own};
 use crate::question::Questions;
-use crate::{Control, Decision, Mitigation, OTHER_CLASS, PlaybookError, TOO_LONG, TOO_SHORT, Verdict};
+use crate::{Control, Decision, ENTITLEMENT_GONE, Mitigation, OTHER_CLASS, PlaybookError, TOO_LONG, TOO_SHORT, Verdict};
 
 pub use check::{Checked, Explained, PolicyEffect, PolicyState};
 use limits::{Limits, Strictest};
 pub use offers::{Offer, OfferClass};
 use question::Names;
+pub use session::session_policy_digest;
 
 const POLICIES: &str = include_str!("../../../../infra/policies/access/access.cedar");
 const SCHEMA: &str = include_str!("../../../../infra/policies/access/access.cedarschema");
@@ -299,6 +300,7 @@ struct Rules {
     other_class: RuleName,
     too_long: RuleName,
     too_short: RuleName,
+    gone: RuleName,
 }
 
 impl AccessPlaybook {
@@ -325,7 +327,12 @@ impl AccessPlaybook {
             names: Names::new().map_err(other)?,
             offers: offers::read(texts.entitlements, &sessions, partition, home)?,
             controls: serde_json::from_str(texts.controls).map_err(|error| PlaybookError::Table { what: error.to_string() })?,
-            rules: Rules { other_class: own(OTHER_CLASS)?, too_long: own(TOO_LONG)?, too_short: own(TOO_SHORT)? },
+            rules: Rules {
+                other_class: own(OTHER_CLASS)?,
+                too_long: own(TOO_LONG)?,
+                too_short: own(TOO_SHORT)?,
+                gone: own(ENTITLEMENT_GONE)?,
+            },
             digest: digest(&texts, &sessions),
             policies,
         };
@@ -396,6 +403,19 @@ impl AccessPlaybook {
     #[must_use]
     pub fn deciding(&self) -> &[Control] {
         &self.controls.every_decision
+    }
+
+    /// The decision to end a grant whose entitlement was taken out: no policy can be asked about it any more.
+    #[must_use]
+    pub fn gone(&self, reason: &str) -> Decision {
+        Decision {
+            verdict: Verdict::Do,
+            mitigation: Mitigation::EndAccess,
+            rule: self.rules.gone.clone(),
+            reason: reason.to_owned(),
+            controls: self.deciding().to_vec(),
+            would: None,
+        }
     }
 
     /// What may be granted to somebody, by name.

@@ -169,6 +169,14 @@ pub(super) fn read(text: &str, partition: &str, account: &AccountId, chaining: b
     Ok(SessionPolicy { text, digest })
 }
 
+/// The digest of a session policy that somebody shows, by its canonical form: whatever order JSON has brought its fields into. None if it is none
+/// that a playbook could have.
+#[must_use]
+pub fn session_policy_digest(shown: &serde_json::Value) -> Option<Sha256> {
+    let document = Document::deserialize(shown).ok()?;
+    Some(Sha256::of(serde_json::to_string(&document).ok()?.as_bytes()))
+}
+
 /// A variable that is neither ours nor IAM's, which IAM would take for no value at all.
 fn misspelt(text: &str) -> Option<&str> {
     let names = text.split("${").skip(1).map(|rest| rest.split('}').next().unwrap_or_default());
@@ -205,6 +213,26 @@ mod tests {
         assert_eq!(policy.digest, Sha256::of(expected.as_bytes()));
         // Whatever spaces its author likes.
         assert_eq!(read(&good(&READ.replace(' ', "\n  ")), "aws-cn", &home(), false).unwrap().text, expected);
+    }
+
+    /// As a program shows it that has taken it apart.
+    #[test]
+    fn a_session_policy_has_one_digest_whatever_the_order_of_its_fields() {
+        let conditions = r#""Condition": {"StringLike": {"aws:b": "x"}, "StringEquals": {"aws:c": ["y", "z"], "aws:a": "x"}}"#;
+        let statement = format!("{}, {conditions}}}", READ.strip_suffix('}').unwrap());
+        let policy = read(&good(&statement), "aws", &home(), false).unwrap();
+        let shown: serde_json::Value = serde_json::from_str(&policy.text).unwrap();
+        assert_eq!(session_policy_digest(&shown), Some(policy.digest));
+        for (path, value) in
+            [("/Statement/0/Action", "s3:*"), ("/Version", "2008-10-17"), ("/Statement/0/Condition/StringLike/aws:b", "y")]
+        {
+            let mut other = shown.clone();
+            *other.pointer_mut(path).unwrap() = value.into();
+            assert_ne!(session_policy_digest(&other), Some(policy.digest), "{path}");
+        }
+        let mut more = shown;
+        more["Note"] = "read only".into();
+        assert_eq!(session_policy_digest(&more), None);
     }
 
     /// Whatever its author allows: an explicit deny wins.
