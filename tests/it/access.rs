@@ -556,6 +556,11 @@ fn each_function_of_access_may_do_what_it_does_and_nothing_else() {
             assert_eq!(told.refused.len(), 1, "{told:?}");
         }
         stage.accesses(&bob, ("POST", &format!("/grants/{}/review", glass.id)), &json!({ "note": "right" }), access.clone()).await;
+        // A finding about somebody who has nothing: whose role it names is looked at.
+        let bystander = stage.a_person_of("Developer", &unique()).await;
+        let finding = session_finding_of(&stage, (&bystander.role, &bystander.role_id), &bystander.session);
+        in_turn(async || stage.reconciles(&finding, &[], reconcile.clone()).await).await;
+
         // All of it holds, by the three keys.
         let about = |filed: &&Filed| [&asking.id, &glass.id].iter().any(|id| filed.predicate.to_string().contains(id.as_str()));
         let sessions: BTreeSet<String> = stage.all_records().await.iter().filter(about).map(Filed::session).collect();
